@@ -142,6 +142,27 @@ class RawAiohttp(RawHttpx):
         )
 
 
+class Unparsed(RawHttpx):
+    """raw httpx inside a LangChain model that parses nothing."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        model = importlib.import_module("tests.benchmarks.unparsed").Unparsed
+        self._model = model(reads=super().stream)
+
+    def drain(self, question: str) -> list[Any]:
+        return list(self._model.stream(question))
+
+    def stream(self, question: str) -> Iterator[Any]:
+        return self._model.stream(question)  # type: ignore[no-any-return]
+
+    def piece(self, item: Any) -> str:
+        return str(item.content)
+
+    def complete(self, items: list[Any], deltas: int) -> bool:
+        return len(items) > deltas
+
+
 class RawSite(RawHttpx):
     """The same for the bytes of an agent at coze.site."""
 

@@ -9,6 +9,7 @@ RETRIEVER = "CozeRecallRetriever"
 SITE, RAW_SITE = "ChatCozeSite", "raw httpx, coze.site"
 COZE_AIO, SITE_AIO = "ChatCoze, aiohttp", "ChatCozeSite, aiohttp"
 RAW_AIO = "aiohttp, nothing parsed"
+UNPARSED = "raw httpx in LangChain"
 OPENAI, MISTRAL, SDK = "ChatOpenAI", "ChatMistralAI", "cozepy"
 EVERYONE = (COZE, RAW, SDK, NAIVE, MISTRAL, OPENAI)
 EVERYONE_ASYNC = (COZE, COZE_AIO, RAW, RAW_AIO, SDK, NAIVE, MISTRAL, OPENAI)
@@ -103,7 +104,7 @@ def _per_delta(deltas: int, paced: int) -> list[Scenario]:
             "stream-paced",
             f"`stream()`, {wakes}",
             "CPU µs per delta",
-            _beside(waking),
+            _beside(waking, (*EVERYONE, UNPARSED)),
             _against("`stream()`, one delta per wake-up", openai=0.28, raw=1.35),
             rounds=7,
         ),
@@ -173,7 +174,7 @@ def _per_call(deltas: int, calls: int) -> list[Scenario]:
             "first",
             "Call to first delta, sync, warm (raw httpx: first byte)",
             "CPU µs per call",
-            _beside(quick),
+            _beside(quick, (*EVERYONE, UNPARSED)),
             _against("first delta, sync", raw=1.65, openai=0.45),
             rounds=11,
         ),

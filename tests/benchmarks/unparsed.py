@@ -1,0 +1,29 @@
+"""A chat model that parses nothing: the floor of every LangChain model on httpx."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+
+from langchain_coze._convert.chunks import build_text_chunk
+
+
+class Unparsed(BaseChatModel):
+    """Yields a chunk of one letter for each read of `reads`."""
+
+    reads: Any
+
+    @property
+    def _llm_type(self) -> str:
+        return "unparsed"
+
+    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        raise NotImplementedError
+
+    def _stream(
+        self, messages: list[BaseMessage], *_: Any, **__: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        for _ in self.reads(messages[0].content):
+            yield build_text_chunk("x")
