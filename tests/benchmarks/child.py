@@ -19,7 +19,7 @@ from tests.benchmarks import jobs, server
 CLIENTS = {
     "raw httpx": ("tests.benchmarks.clients", "RawHttpx", "httpx"),
     "raw httpx, coze.site": ("tests.benchmarks.clients", "RawSite", "httpx"),
-    "raw httpx in LangChain": ("tests.benchmarks.clients", "Unparsed", "langchain-core"),
+    "raw httpx in LangChain": ("tests.benchmarks.clients", "UnparsedModel", "langchain-core"),
     "naive model": ("tests.benchmarks.clients", "Naive", "langchain-core"),
     "ChatCoze": ("tests.benchmarks.clients", "Coze", "langchain-coze"),
     "ChatCoze, aiohttp": ("tests.benchmarks.clients", "CozeAiohttp", "aiohttp"),

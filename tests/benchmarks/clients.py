@@ -142,12 +142,12 @@ class RawAiohttp(RawHttpx):
         )
 
 
-class Unparsed(RawHttpx):
+class UnparsedModel(RawHttpx):
     """raw httpx inside a LangChain model that parses nothing."""
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
-        model = importlib.import_module("tests.benchmarks.unparsed").Unparsed
+        model = importlib.import_module("tests.benchmarks.unparsed").UnparsedChatModel
         self._model = model(reads=super().stream)
 
     def drain(self, question: str) -> list[Any]:

@@ -10,7 +10,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_coze._convert.chunks import build_text_chunk
 
 
-class Unparsed(BaseChatModel):
+class UnparsedChatModel(BaseChatModel):
     """Yields a chunk of one letter for each read of `reads`."""
 
     reads: Any
