@@ -76,7 +76,7 @@ class FastAnswerParser(AnswerParser):
                 self._assembler.add_text(self._answer_id, text)
             elif text is None:
                 untried = end  # these deltas differ: handle each event on its own
-                end = data.index(b"\n\n", start) + 2
+                end = _find_end(data, start)
                 for name, payload in split_events(data[start:end]):
                     self.handle_event(name, payload)
             start = end
@@ -85,7 +85,7 @@ class FastAnswerParser(AnswerParser):
         """Return the end of the last delta with the known bytes, if one starts here; else 0."""
         if not data.startswith(self._before, start):
             return 0
-        return data.index(b"\n\n", data.rindex(self._before)) + 2
+        return _find_end(data, data.rindex(self._before))
 
     def handle_event(self, name: str, payload: bytes) -> None:
         """Handle one event; see `ChatStreamParser.handle_event`."""
@@ -175,3 +175,9 @@ class FastAnswerParser(AnswerParser):
     def _add_last_chunk(self) -> None:
         self._forget()
         super()._add_last_chunk()
+
+
+def _find_end(data: bytes, start: int) -> int:
+    """Return the end of the event that starts here; a third line end in a row is an event too."""
+    end = data.find(b"\n\n", start)
+    return len(data) if end < 0 else end + 2
