@@ -7,27 +7,24 @@ The environment is made again when `pyproject.toml` has changed.
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import venv
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parent.parent
+from versions import ROOT, environment, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
-def prepare(folder: Path, group: str) -> Path:
-    """Return the Python of the environment, which is made if needed."""
-    python, stamp = folder / "bin" / "python", folder / ".ready"
-    project = ROOT / "pyproject.toml"
+def prepare(folder: Path, group: str) -> None:
+    """Make the environment if needed."""
+    stamp, project = folder / ".ready", ROOT / "pyproject.toml"
     if stamp.exists() and stamp.stat().st_mtime >= project.stat().st_mtime:
-        return python
-    venv.create(folder, with_pip=True, clear=True)
-    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-U", "pip>=25.1"], check=True)  # noqa: S603 - our own commands
+        return
+    python = environment(folder)
     options = ["-e", ".[local,oauth,aiohttp]", "--group", "test", "--group", group]
-    subprocess.run([*pip, *options], check=True, cwd=ROOT)  # noqa: S603 - as above
+    run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *options)
     stamp.touch()
-    return python
 
 
 if __name__ == "__main__":

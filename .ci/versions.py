@@ -29,7 +29,7 @@ def run(*command: str | Path, cwd: Path = ROOT) -> None:
 
 def environment(folder: Path) -> Path:
     """Make a virtual environment and return its Python."""
-    venv.create(folder, with_pip=True)
+    venv.create(folder, with_pip=True, clear=True)
     python = folder / "bin" / "python"
     run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-U", "pip>=25.1")
     return python

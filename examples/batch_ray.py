@@ -99,9 +99,8 @@ def read_answers(path: str) -> dict[Any, dict[str, Any]]:
     return {row["id"]: row for row in rows if row["answer"] is not None}
 
 
-def find_unanswered(part: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of a part that have no written answer to the same question."""
-    known = read_answers(part["path"])
+def find_unanswered(part: dict[str, Any], known: dict[Any, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of a part that have no answer to the same question among the known ones."""
     if strangers := set(known) - {row["id"] for row in part["rows"]}:
         sys.exit(
             f"{part['path']} holds answers to other rows (id {min(map(str, strangers))}). "
@@ -183,7 +182,7 @@ class AnswerParts:
     async def __call__(self, part: dict[str, Any]) -> dict[str, Any]:
         """Answer what is missing, write the part, and report the numbers."""
         known = read_answers(part["path"])
-        asked = find_unanswered(part)
+        asked = find_unanswered(part, known)
         try:
             answers = await asyncio.gather(*(self.answer(row) for row in asked))
         except STOPS as error:
@@ -209,7 +208,10 @@ class AnswerParts:
 def answer_table(bot: ChatCoze, table: pa.Table, folder: Path, *, qps: float, workers: int) -> None:
     """Answer all questions of a table that have no written answer yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [(part, len(find_unanswered(part))) for part in split_table(table, folder.resolve())]
+    parts = [
+        (part, len(find_unanswered(part, read_answers(part["path"]))))
+        for part in split_table(table, folder.resolve())
+    ]
     left = sum(unanswered for _, unanswered in parts)
     print(f"{len(table)} questions, {len(table) - left} answered before, {left} to ask", flush=True)
     if not left:
