@@ -69,7 +69,7 @@ def floor(python: Path) -> None:
 
 def tests(python: Path) -> None:
     """Run the tests with the newest versions."""
-    groups = ("--group", "test", "--group", "agents")
+    groups = ("--group", "test", "--group", "agents", "--group", "batch")
     run(python, "-m", "pip", "install", "-q", "-e", ".[local,oauth,aiohttp]", *groups)
     run_tests(python)
 

@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze._api.error_codes import make_deadline_error
+from langchain_coze._api.settings import DRAIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
@@ -36,12 +37,19 @@ def has_passed(deadline: float | None) -> bool:
 
 
 class SocketTimer:
-    """Shuts down each socket at its deadline; one daemon thread serves all sockets."""
+    """Shuts down each socket at its deadline; one daemon thread serves all sockets.
+
+    While there is work, the thread looks at the deadlines every `_TICK` seconds, so that `start`
+    rarely has to wake it: to wake it for each request costs more than the rest of the timer.
+    """
+
+    _TICK = DRAIN_SECONDS  # the shortest time that a caller asks for
 
     def __init__(self) -> None:
         """Create a timer; its thread starts with the first socket."""
         self._changed = threading.Condition()
         self._sockets: dict[Any, tuple[float, socket.socket]] = {}
+        self._is_busy = False
         self._wakes_at = math.inf
         self._thread: threading.Thread | None = None
 
@@ -49,6 +57,7 @@ class SocketTimer:
         """Shut a socket down at `expires_at` (`time.monotonic()`), unless `stop` comes first."""
         with self._changed:
             self._sockets[key] = expires_at, connection
+            self._is_busy = True
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="coze-timer", daemon=True)
                 self._thread.start()
@@ -71,6 +80,9 @@ class SocketTimer:
                             # bypass `SSLSocket.shutdown`, which no other thread may call
                             socket.socket.shutdown(connection, socket.SHUT_RDWR)
                 times = [expires_at for expires_at, _ in self._sockets.values()]
+                if self._is_busy:
+                    times.append(now + self._TICK)
+                self._is_busy = False
                 self._wakes_at = min(times, default=math.inf)
                 self._changed.wait(self._wakes_at - now if times else None)
 

@@ -14,14 +14,14 @@ from langchain_coze._api.settings import DRAIN_SECONDS, LAST_EVENT_SECONDS, MAX_
 from langchain_coze.errors import CozeError, CozeServerError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 
     from langchain_coze._api.deadlines import SocketTimer
 
 
-def is_compressed(response: Any) -> bool:
-    """Return whether the body of a response is compressed."""
-    return bool(response.headers.get("content-encoding", "identity") != "identity")
+def is_compressed(headers: Mapping[str, str]) -> bool:
+    """Return whether the body of a response with these headers (lower-case) is compressed."""
+    return headers.get("content-encoding", "identity") != "identity"
 
 
 def _extend(body: bytearray, part: bytes) -> None:
@@ -50,14 +50,20 @@ class Stream:
 
     __slots__ = ("_deadline", "_response", "_timer", "buffered", "chunks")
 
-    def __init__(self, response: Any, timer: SocketTimer, deadline: Deadline | None = None) -> None:
+    def __init__(
+        self,
+        response: Any,
+        headers: Mapping[str, str],
+        timer: SocketTimer,
+        deadline: Deadline | None = None,
+    ) -> None:
         """Wrap an open response, which must end by its deadline."""
         self._response = response
         self._timer = timer
         self.buffered = b""
         # `response.stream` skips a layer of httpx that only counts bytes
         self.chunks: Iterator[bytes] = (
-            response.iter_bytes() if is_compressed(response) else iter(response.stream)
+            response.iter_bytes() if is_compressed(headers) else iter(response.stream)
         )
         self._deadline = deadline
         if deadline is not None:
@@ -142,12 +148,14 @@ class AsyncStream:
 
     __slots__ = ("_response", "buffered", "chunks")
 
-    def __init__(self, response: Any, deadline: Deadline | None = None) -> None:
+    def __init__(
+        self, response: Any, headers: Mapping[str, str], deadline: Deadline | None = None
+    ) -> None:
         """Wrap an open response, which must end by its deadline."""
         self._response = response
         self.buffered = b""
         self.chunks: AsyncIterator[bytes] = (
-            response.aiter_bytes() if is_compressed(response) else aiter(response.stream)
+            response.aiter_bytes() if is_compressed(headers) else aiter(response.stream)
         )
         if deadline is not None:
             self.chunks = deadline.aenforce(self.chunks)

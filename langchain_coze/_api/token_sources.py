@@ -88,8 +88,17 @@ class StaticToken(CallableToken):
 
     def __init__(self, token: SecretStr) -> None:
         """Create a source; surrounding white space, quotes and a pasted `Bearer ` are dropped."""
-        valid_token = _validate_token(token)
-        super().__init__(lambda: valid_token)
+        self._token = _validate_token(token)
+        super().__init__(lambda: self._token)
+
+    def get(self, deadline: float | None = None) -> SecretStr:
+        """Return the token."""
+        del deadline
+        return self._token
+
+    async def aget(self, deadline: float | None = None) -> SecretStr:
+        """Return the token."""
+        return self.get(deadline)
 
     def invalidate(self) -> bool:
         """Return False: there is no other token."""

@@ -13,7 +13,7 @@ message:
 
 from __future__ import annotations
 
-from collections import ChainMap, deque
+from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_coze import _hints as hints
@@ -61,9 +61,9 @@ class AnswerParser(ChatStreamParser):
         """Create a parser for one turn; `saved` is whether Coze saves it, see `SAVED_KEY`."""
         super().__init__(logid=logid, **parser_options)
         self._saved = saved
-        metadata = {"model_name": model_name, **({"logid": logid} if logid else {})}
+        self._first_metadata = {"model_name": model_name, **({"logid": logid} if logid else {})}
         self._single_chunk = single_chunk
-        self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
+        self._assembler = AnswerAssembler(self._first_metadata, single_chunk=single_chunk)
         self._pending_call_ids: deque[str] = deque()
         self._audio_parts: list[str] = []
         self._last_answer_id = ""
@@ -90,6 +90,11 @@ class AnswerParser(ChatStreamParser):
         return self._assembler.take_chunks()
 
     # --- Events --------------------------------------------------------------------------------
+
+    def record_ids(self, body: Any) -> None:
+        """Record the ids of the turn, also for the metadata of the answer."""
+        super().record_ids(body)
+        self._first_metadata |= self.ids
 
     def _handle_delta(self, body: Any) -> None:
         if not is_answer_delta(body):

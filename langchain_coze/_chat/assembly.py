@@ -224,7 +224,8 @@ class AnswerAssembler:
         extra: dict[str, Any] = {"reasoning_content": reasoning} if reasoning else {}
         if markers:
             extra[MARKERS_KEY] = markers
-        self._chunks.append(self._build_chunk(text, additional_kwargs=extra))
+        fields = {"additional_kwargs": extra} if extra else {}
+        self._chunks.append(self._build_chunk(text, **fields))
 
     def take_chunks(self) -> list[ChatGenerationChunk]:
         """Return the chunks built since the last call."""
@@ -305,4 +306,6 @@ class AnswerAssembler:
             known = self._first_metadata
             metadata = {key: known[key] for key in known if key not in self._sent_keys}
             self._sent_keys.update(metadata)
-        return build_chunk(text, {**metadata, **(last_metadata or {})}, **fields)
+        metadata |= last_metadata or {}
+        build = build_chunk if fields else build_text_chunk  # which takes no other fields
+        return build(text, metadata, **fields)

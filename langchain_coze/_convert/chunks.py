@@ -44,15 +44,20 @@ _set_private = BaseModel.__dict__["__pydantic_private__"].__set__
 _new = object.__new__
 
 
-def _build_text_chunk_fast(content: str) -> ChatGenerationChunk:
-    """Return a chunk with only text, built without validation."""
+def _build_text_chunk_fast(
+    content: str, more_metadata: Mapping[str, Any] | None = None
+) -> ChatGenerationChunk:
+    """Return a chunk with only text and metadata, built without validation."""
+    metadata = {"model_provider": PROVIDER}
+    if more_metadata:
+        metadata.update(more_metadata)
     message = _new(AIMessageChunk)
     _set_dict(
         message,
         {
             "content": content,
             "additional_kwargs": {},
-            "response_metadata": {"model_provider": PROVIDER},
+            "response_metadata": metadata,
             "type": "AIMessageChunk",
             "name": None,
             "id": None,
@@ -90,7 +95,8 @@ def _get_state(value: Any) -> tuple[Any, ...]:
 def _fast_path_is_valid() -> bool:
     """Return whether a chunk built without validation equals a validated one."""
     try:
-        built, right = _build_text_chunk_fast("probe"), build_chunk("probe")
+        values = "probe", {"model_name": "probe"}
+        built, right = _build_text_chunk_fast(*values), build_chunk(*values)
         pairs = ((built, right), (built.message, right.message), (built + built, right + right))
         return all(_get_state(one) == _get_state(other) for one, other in pairs)
     except Exception:  # noqa: BLE001 - on any failure, chunks are validated
@@ -98,7 +104,7 @@ def _fast_path_is_valid() -> bool:
 
 
 build_text_chunk = _build_text_chunk_fast if _fast_path_is_valid() else build_chunk
-"""Return a chunk with only text."""
+"""Return a chunk with only text and metadata."""
 
 
 def to_chat_result(chunks: list[ChatGenerationChunk]) -> ChatResult:

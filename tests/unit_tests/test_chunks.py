@@ -13,8 +13,11 @@ from langchain_coze._convert import chunks
 from langchain_coze._convert.chunks import build_chunk, build_text_chunk
 
 
-def test_a_built_chunk_equals_a_validated_one_down_to_its_slots() -> None:
-    built, right = build_text_chunk("Hi"), build_chunk("Hi")
+@pytest.mark.parametrize("metadata", [None, {"model_name": "7374", "logid": "2025"}])
+def test_a_built_chunk_equals_a_validated_one_down_to_its_slots(
+    metadata: dict[str, str] | None,
+) -> None:
+    built, right = build_text_chunk("Hi", metadata), build_chunk("Hi", metadata)
     assert built == right
     for one, other in ((built, right), (built.message, right.message)):
         assert one.__getstate__() == other.__getstate__()
@@ -46,8 +49,8 @@ def test_another_langchain_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> 
     changes: list[dict[str, Any]] = [{"a_new_field": 1}, {"usage_metadata": {}}, {"name": ""}]
     for change in changes:
 
-        def changed(content: str, fields: dict[str, Any] = change) -> Any:
-            chunk = original(content)
+        def changed(content: str, metadata: Any, fields: dict[str, Any] = change) -> Any:
+            chunk = original(content, metadata)
             chunk.message.__dict__.update(fields)
             return chunk
 

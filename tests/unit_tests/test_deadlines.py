@@ -1,0 +1,82 @@
+"""The timer that ends sync reads: exact, and woken rarely."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from langchain_coze._api.deadlines import SocketTimer
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def _read_until_end(connection: socket.socket) -> float:
+    """Return how many seconds a read took that only a shutdown can end."""
+    began = time.monotonic()
+    assert connection.recv(1) == b""
+    return time.monotonic() - began
+
+
+def test_a_socket_is_shut_down_at_its_deadline_also_between_the_looks_of_the_timer() -> None:
+    timer = SocketTimer()
+    for seconds in (0.02, 0.07, 0.2):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            timer.start("key", time.monotonic() + seconds, ours)
+            assert seconds - 0.01 <= _read_until_end(ours) < seconds + 1
+            timer.stop("key")
+
+
+def test_a_stopped_socket_is_left_alone() -> None:
+    timer = SocketTimer()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        timer.start("key", time.monotonic() + 0.05, ours)
+        timer.stop("key")
+        time.sleep(0.2)
+        theirs.send(b"x")
+        assert ours.recv(1) == b"x"
+
+
+def test_many_short_requests_do_not_wake_the_thread_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timer, wakes = SocketTimer(), list[float]()
+    notify = timer._changed.notify
+
+    def count() -> None:
+        wakes.append(time.monotonic())
+        notify()
+
+    monkeypatch.setattr(timer._changed, "notify", count)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for _ in range(200):
+            timer.start("key", time.monotonic() + 0.05, ours)
+            timer.stop("key")
+            time.sleep(0.001)
+    assert len(wakes) < 50  # once after each idle time
+
+
+def test_an_idle_timer_sleeps() -> None:
+    timer, looks = SocketTimer(), list[float | None]()
+    wait = timer._changed.wait
+
+    def count(timeout: float | None = None) -> bool:
+        looks.append(timeout)
+        return wait(timeout)
+
+    timer._changed.wait = count  # type: ignore[method-assign]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        timer.start("key", time.monotonic() + 30, ours)
+        timer.stop("key")
+        deadline = time.monotonic() + 5
+        while looks[-1:] != [None] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert looks[-1] is None
+        seen = len(looks)
+        time.sleep(0.2)
+        assert len(looks) == seen
