@@ -59,10 +59,17 @@ class SocketTimer:
             self._sockets[key] = expires_at, connection
             self._is_busy = True
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="coze-timer", daemon=True)
-                self._thread.start()
+                self._start_thread()
             elif expires_at < self._wakes_at:
                 self._changed.notify()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._run, name="coze-timer", daemon=True)
+        # While the interpreter ends, Python 3.12 starts no thread; a request that is sent then,
+        # such as a cancel, has only the timeouts of its client.
+        with contextlib.suppress(RuntimeError):
+            thread.start()
+            self._thread = thread
 
     def stop(self, key: Any) -> None:
         """Stop watching a socket, so that another request can use it."""

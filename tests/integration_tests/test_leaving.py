@@ -186,6 +186,19 @@ def test_a_cancel_arrives_although_the_program_ends(coze: LocalCoze) -> None:
     assert len(list_cancels(coze)) == 1
 
 
+def test_a_stream_that_is_open_when_the_program_ends_prints_nothing(coze: LocalCoze) -> None:
+    program = f"""
+        from langchain_coze import ChatCoze
+        bot = ChatCoze(bot_id={TALK.bot_id!r}, api_key={coze.token!r}, base_url={coze.base_url!r},
+                       cancel_on_close=True, auto_save_history=True)
+        stream = bot.stream("Hi")
+        print(next(stream).content != "never")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    ended = subprocess.run(command, timeout=LONG, check=True, capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("True\n", "")
+
+
 def test_cancels_that_do_not_get_through_are_dropped_together() -> None:
     chat: list[Any] = [
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,24 @@ def test_a_stopped_socket_is_left_alone() -> None:
         time.sleep(0.2)
         theirs.send(b"x")
         assert ours.recv(1) == b"x"
+
+
+def test_a_request_needs_no_thread_while_the_interpreter_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python 3.12 starts no thread then; the timer starts one for the next request if it can."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    timer = SocketTimer()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            timer.start("key", time.monotonic() + 0.05, ours)
+        timer.start("key", time.monotonic() + 0.05, ours)
+        assert _read_until_end(ours) < 1
 
 
 def test_many_short_requests_do_not_wake_the_thread_each_time(
