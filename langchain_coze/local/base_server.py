@@ -227,6 +227,11 @@ class _UvicornThread(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, wait for running chats, then cancel them and close all connections."""
         for server in self.servers:
+            for accepting in server.sockets:
+                self._loop.remove_reader(accepting)
+        for _ in range(2):  # a connection just accepted gets its transport, then its protocol:
+            await asyncio.sleep(0)  # without, it would never be closed
+        for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()

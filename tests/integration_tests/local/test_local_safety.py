@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import socket
 import struct
+import sys
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -312,6 +315,31 @@ async def test_starting_and_stopping_leaks_nothing() -> None:
 
 
 # --- Who is let in -------------------------------------------------------------------------------
+
+
+def test_a_connection_that_arrives_during_the_stop_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """asyncio would leave it open for ever, and warn when it is collected."""
+    leaks: list[BaseException | None] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda leak: leaks.append(leak.exc_value))
+    for _ in range(20):
+        coze = LocalCoze(LocalBot()).start()
+        address = ("127.0.0.1", int(coze.base_url.rpartition(":")[2]))
+
+        def connect(address: tuple[str, int] = address) -> None:
+            with contextlib.suppress(OSError):  # the server has stopped
+                while True:
+                    socket.create_connection(address, timeout=5).close()
+
+        client = threading.Thread(target=connect)
+        client.start()
+        coze.stop()
+        client.join()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ResourceWarning)
+            gc.collect()
+    assert not leaks
 
 
 def test_only_this_machine_is_served() -> None:
