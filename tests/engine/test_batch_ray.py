@@ -140,14 +140,14 @@ def count_rows(folder: Path) -> int:
 def test_kills_lose_no_written_row(coze: LocalCoze, questions: Questions, tmp_path: Path) -> None:
     texts = [f"问题 {number}" for number in range(TOTAL)]
     write_table(tmp_path / "table.csv", texts)
-    with start(coze, tmp_path, qps=400) as driver:
+    with start(coze, tmp_path, qps=150) as driver:  # slow: the workers live on for some seconds
         wait_until(lambda: count_rows(tmp_path) >= 200)
         os.kill(find_workers(driver.pid)[0], signal.SIGKILL)
         wait_until(lambda: count_rows(tmp_path) >= 1000)
-        started = find_descendants(driver.pid)
+        workers = find_workers(driver.pid)
         driver.kill()
         driver.communicate()
-    wait_until(lambda: not any(read_command(pid) for pid in started), 60)
+    wait_until(lambda: not any(read_command(pid) for pid in workers), 60)
     written = {row["id"] for row in read_rows(tmp_path)}
     asked_before = dict(questions.asked)
     questions.asked.clear()
