@@ -59,6 +59,8 @@ def main() -> None:
     """Index the folder twice, then ask."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
     question = " ".join(sys.argv[2:]) or QUESTION
+    if not folder.is_dir():
+        sys.exit(f"{folder} is not a folder. / {folder} 不是文件夹。")
     if len(sys.argv) == 1:
         for name, text in NOTES.items():
             (folder / name).write_text(text, "utf-8")

@@ -13,8 +13,8 @@ DATASET_ID = """\
 Hint: Check dataset_id (the number after /knowledge/ in the address of the knowledge base) and the site that it belongs to.
 提示：请检查 dataset_id（知识库网址中 /knowledge/ 后面的数字）及其所属站点。"""
 REFUSED = """\
-Hint: Coze accepts pdf, txt, doc and docx files in text knowledge bases, no tables and no images, and checks their content: look at the documents in `failed`.
-提示：文本知识库只接受 pdf、txt、doc 和 docx 文件，不接受表格和图片，并会检查内容：请查看 `failed` 中的文档。"""
+Hint: Coze accepts pdf, txt, doc and docx files in text knowledge bases, no tables and no images, and checks their content: look at the documents in `failed`. If all were refused, check that the knowledge base holds texts, not images or tables.
+提示：文本知识库只接受 pdf、txt、doc 和 docx 文件，不接受表格和图片，并会检查内容：请查看 `failed` 中的文档。如果全部被拒绝，请确认这是文本知识库，而不是图片或表格知识库。"""
 PAGE_UNREADABLE = """\
 Hint: Coze could not read the web page: check that it is public, or add its text with add_documents.
 提示：扣子无法读取该网页：请确认网页可公开访问，或用 add_documents 添加其文本。"""
@@ -30,6 +30,9 @@ Hint: Coze has no API to search a knowledge base: pass retriever=CozeRecallRetri
 NO_TEXTS = """\
 Hint: Use documents() for the list, and invoke() with a retriever to search.
 提示：请用 documents() 获取文档列表，或设置 retriever 后用 invoke() 检索。"""
+LIST = """\
+Hint: Pass a list, also for one item.
+提示：请传入列表，只有一项时也是如此。"""
 DOCUMENT = """\
 Hint: Pass LangChain documents with text.
 提示：请传入包含文本的 LangChain 文档。"""
@@ -39,9 +42,9 @@ Hint: One request holds up to 15 MB, and base64 adds a third: split the document
 IDS = """\
 Hint: Pass one id of 1 to {limit} printable characters for each document, each only once.
 提示：请为每个文档提供一个唯一的 ID，由 1 到 {limit} 个可打印字符组成。"""
-DELETE_IDS = """\
-Hint: Pass the ids of the documents: documents() lists them.
-提示：请传入要删除的文档 ID，可用 documents() 查看。"""
+ID_LIST = """\
+Hint: Pass a list of ids: documents() shows them.
+提示：请传入文档 ID 的列表，可用 documents() 查看。"""
 FILE = """\
 Hint: Pass paths of existing files, or pairs (name, bytes), none of them empty.
 提示：请传入已有文件的路径，或 (名称, 字节) 元组，且内容不能为空。"""
@@ -63,6 +66,12 @@ chunk_strategy 应为 {{"chunk_type": 0}}（自动分段），或 {{"chunk_type"
 INCOMPLETE = """\
 Hint: `succeeded` has the documents that are in, `failed` the others with their reasons. Call again with the same ids: what is in is not sent again.
 提示：`succeeded` 为已入库的文档，`failed` 为其余文档及原因。请用相同的 ID 再次调用：已入库的文档不会重复发送。"""
+LEFTOVER = """\
+Hint: The new versions are in, but the old ones could not be deleted and are still found. Call again with the same ids to delete them.
+提示：新版本已入库，但旧版本未能删除，仍会被检索到。请用相同的 ID 再次调用以删除旧版本。"""
+PROGRESS = """\
+Hint: Pass a function that is not async: progress(done, total).
+提示：请传入普通函数（非 async）：progress(done, total)。"""
 STILL_PROCESSING = """\
-Hint: Coze is still processing: call wait_processed(), or raise poll_timeout.
-提示：扣子仍在处理：请调用 wait_processed()，或调大 poll_timeout。"""
+Hint: Coze is still processing: call wait_processed(), or raise poll_timeout. Until then, the versions that they replace stay in.
+提示：扣子仍在处理：请调用 wait_processed()，或调大 poll_timeout。在此之前，被替换的旧版本会保留。"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -130,7 +131,8 @@ class CozeKnowledge(CozeConnectionFields, DocumentIndex):
     @classmethod
     def _check_strategy(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
         kind = value.get("chunk_type")
-        is_custom = value.get("separator") and value.get("max_tokens") in _TOKENS
+        separator, tokens = value.get("separator"), value.get("max_tokens")
+        is_custom = separator and isinstance(separator, str) and tokens in _TOKENS
         if kind == 0 or (kind == 1 and is_custom):
             return value
         raise ValueError(knowledge_hints.STRATEGY.format(value=dict(value)))
@@ -190,8 +192,9 @@ class CozeKnowledge(CozeConnectionFields, DocumentIndex):
     ) -> list[str]:
         """Add texts, at most ten in a request.
 
-        A document with a known id replaces the old one: the new one is added first, then the old
-        one is deleted. If its text and title have not changed, nothing is sent.
+        A document with a known id replaces the old one: the new one is added, and once Coze has
+        processed it, the old one is deleted. If its text and title have not changed, nothing is
+        sent.
 
         Args:
             documents: The documents. Of their metadata only `title`, or else `source`, is kept, as
@@ -309,7 +312,7 @@ class CozeKnowledge(CozeConnectionFields, DocumentIndex):
     def _add(
         self, documents: Sequence[NewDocument], *, wait: bool, progress: ReportProgress | None
     ) -> Flow[list[str]]:
-        return self._get_store().add(documents, wait=wait, report=progress)
+        return self._get_store().add(documents, wait=wait, report=_check_progress(progress))
 
     # --- What is there ---------------------------------------------------------------------------
 
@@ -328,10 +331,10 @@ class CozeKnowledge(CozeConnectionFields, DocumentIndex):
     def wait_processed(
         self, ids: Sequence[str] | None = None, *, progress: ReportProgress | None = None
     ) -> None:
-        """Wait until Coze has processed documents.
+        """Wait until Coze has processed documents, then delete what they replace.
 
         Args:
-            ids: Their ids; None for all that are being processed.
+            ids: Their ids, or Coze's ids; None for all that are being processed or have failed.
             progress: Called with the number of finished documents and the number of all, after
                 each change.
 
@@ -340,13 +343,19 @@ class CozeKnowledge(CozeConnectionFields, DocumentIndex):
             CozeTimeoutError: They were not processed within `poll_timeout` seconds.
             CozeError: Any other failure.
         """
-        self._make_driver().run(self._get_store().wait(ids, progress))
+        self._make_driver().run(self._wait_processed(ids, progress))
 
     async def await_processed(
         self, ids: Sequence[str] | None = None, *, progress: ReportProgress | None = None
     ) -> None:
         """Async version of `wait_processed`."""
-        await self._make_driver().arun(self._get_store().wait(ids, progress))
+        await self._make_driver().arun(self._wait_processed(ids, progress))
+
+    def _wait_processed(
+        self, ids: Sequence[str] | None, progress: ReportProgress | None
+    ) -> Flow[None]:
+        given = None if ids is None else _check_ids(ids)
+        return self._get_store().wait(given, _check_progress(progress))
 
     # --- LangChain's document index --------------------------------------------------------------
 
@@ -397,11 +406,9 @@ class CozeKnowledge(CozeConnectionFields, DocumentIndex):
     def _delete(self, ids: list[str] | None, kwargs: Mapping[str, Any]) -> Flow[list[str]]:
         for name in kwargs:
             handle_unknown_argument(name, {"ids"}, owner="CozeKnowledge")
-        if ids is None or isinstance(ids, str):
-            raise CozeInvalidRequestError(
-                "delete needs a list of ids.", hint=knowledge_hints.DELETE_IDS
-            )
-        return self._get_store().delete(ids)
+        if ids is None:
+            raise CozeInvalidRequestError("No ids were passed.", hint=knowledge_hints.ID_LIST)
+        return self._get_store().delete(_check_ids(ids))
 
     def get(self, ids: Sequence[str], /, **kwargs: Any) -> list[Document]:
         """Raise, because Coze does not return the texts of documents.
@@ -460,6 +467,21 @@ class CozeKnowledge(CozeConnectionFields, DocumentIndex):
                 "added over its API.",
                 hint=knowledge_hints.STUDIO,
             )
+
+
+def _check_ids(ids: Sequence[str]) -> list[str]:
+    listed = [ids] if isinstance(ids, str) or not isinstance(ids, Iterable) else list(ids)
+    wrong = [ids] if listed == [ids] else [id_ for id_ in listed if not isinstance(id_, str)]
+    if wrong:
+        raise CozeInvalidRequestError(f"ids has {wrong[0]!r}.", hint=knowledge_hints.ID_LIST)
+    return listed
+
+
+def _check_progress(progress: ReportProgress | None) -> ReportProgress | None:
+    if progress is None or (callable(progress) and not inspect.iscoroutinefunction(progress)):
+        return progress
+    kind = "async" if callable(progress) else type(progress).__name__
+    raise CozeInvalidRequestError(f"progress is {kind}.", hint=knowledge_hints.PROGRESS)
 
 
 def _check_options(options: Mapping[str, Any]) -> dict[str, Any]:

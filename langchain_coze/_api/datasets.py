@@ -12,7 +12,12 @@ from langchain_coze._api.effects import Flow, Reply, Request
 from langchain_coze._api.error_codes import is_missing_route
 from langchain_coze._api.models import CozeModel, LenientInt, LenientStr, get_payload
 from langchain_coze._api.retry import RetryPolicy, fetch_object, mark_received, send_with_retry
-from langchain_coze.errors import CozeError, CozeNotFoundError, CozePermissionError
+from langchain_coze.errors import (
+    CozeContentError,
+    CozeError,
+    CozeNotFoundError,
+    CozePermissionError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +44,7 @@ class DocumentInfo(CozeModel):
     status: LenientInt = PROCESSING
     slice_count: LenientInt = 0
     char_count: LenientInt = 0
+    create_time: LenientInt = 0
 
 
 class DocumentProgress(CozeModel):
@@ -74,7 +80,8 @@ def create_documents(body: Mapping[str, Any], policy: RetryPolicy) -> Flow[list[
     try:
         reply = yield from _send("create", body, policy)
     except CozeError as error:
-        if error.code == _BAD_REQUEST and not is_missing_route(error):
+        refused = error.code == _BAD_REQUEST and not is_missing_route(error)
+        if refused or isinstance(error, CozeContentError):
             error = error.with_context(hint=knowledge_hints.REFUSED)
         raise mark_received(error) from error.__cause__
     return _read_infos(reply)

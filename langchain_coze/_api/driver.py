@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze._api import transport
 from langchain_coze._api.effects import (
     Close,
+    Compute,
     Effect,
     Flow,
     GetAccountKey,
@@ -107,6 +108,8 @@ class Driver:
                 result = _wait(effect)
             case Notify(reporter, message):
                 reporter.emit(message)
+            case Compute(function):
+                result = function()
             case GetAccountKey(deadline):
                 source = self.token_source
                 result = source.cache_key or _hash_token(source.get(deadline))
@@ -132,6 +135,8 @@ class Driver:
                 result = bool((await asyncio.wait([waited], timeout=seconds))[0])
             case Notify(reporter, message):
                 await reporter.aemit(message)
+            case Compute(function):
+                result = await asyncio.to_thread(function)
             case GetAccountKey(deadline):
                 source = self.token_source
                 result = source.cache_key or _hash_token(await source.aget(deadline))

@@ -17,7 +17,7 @@ generator, check each effect, and send a fake result.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -112,6 +112,12 @@ class Notify(NamedTuple):
     message: Any
 
 
+class Compute(NamedTuple):
+    """Call a function that blocks, in a thread if async. Its result is that of the function."""
+
+    function: Callable[[], Any]
+
+
 class GetAccountKey(NamedTuple):
     """Get a cache key for the account. Its result is a str that never contains the token.
 
@@ -156,6 +162,8 @@ class Reply:
         return self.headers.get("x-tt-logid") or self.headers.get("x-log-id")
 
 
-Effect: TypeAlias = Request | Sleep | Read | Close | Wait | Notify | GetAccountKey | RefreshToken
+Effect: TypeAlias = (
+    Request | Sleep | Read | Close | Wait | Notify | Compute | GetAccountKey | RefreshToken
+)
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Effect, Any, T]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import uuid
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -64,7 +66,7 @@ def prepare_documents(
         CozeInvalidRequestError: One is no document, has no text or is too large, or an id is
             missing, invalid or not unique.
     """
-    items = list(documents)
+    items = _list_items(documents, Document)
     for number, item in enumerate(items):
         if not isinstance(item, Document) or not item.page_content.strip():
             problem = "is empty" if isinstance(item, Document) else f"is a {type(item).__name__}"
@@ -84,7 +86,7 @@ def prepare_files(files: Iterable[File], ids: Sequence[str] | None) -> list[NewD
         CozeInvalidRequestError: A file does not exist, is empty or too large, or is of a type that
             Coze does not accept; or an id is missing, invalid or not unique.
     """
-    contents = [_open_file(file) for file in files]
+    contents = [_open_file(file) for file in _list_items(files, Path)]
     record_ids = _complete_ids(ids, len(contents))
     return [
         _prepare(name, read, kind, record_id)
@@ -101,12 +103,12 @@ def prepare_urls(
         CozeInvalidRequestError: An address or the interval is invalid, or an id is missing, invalid
             or not unique.
     """
-    if update_interval is not None and update_interval < _MIN_INTERVAL:
+    if update_interval is not None and not _is_interval(update_interval):
         text = f"update_interval is {update_interval!r}."
         raise _refuse(text, knowledge_hints.UPDATE_INTERVAL)
-    addresses = list(urls)
+    addresses = _list_items(urls)
     for url in addresses:
-        is_web = isinstance(url, str) and url.startswith(("https://", "http://"))
+        is_web = isinstance(url, str) and url.lower().startswith(("https://", "http://"))
         if not is_web or not has_valid_address(url):
             raise _refuse(f"{url!r} is not a web address.", knowledge_hints.PAGE_ADDRESS)
     rule = {"update_type": 1, "update_interval": update_interval} if update_interval else None
@@ -141,6 +143,29 @@ def iter_batches(
         yield batch
 
 
+def read_bases(batch: Sequence[NewDocument]) -> list[dict[str, Any] | CozeInvalidRequestError]:
+    """Return the entries of a request; the error of a document that cannot be read any more."""
+    bases: list[dict[str, Any] | CozeInvalidRequestError] = []
+    for document in batch:
+        try:
+            bases.append(document.build_base())
+        except OSError as error:  # the file was there when the call began
+            bases.append(_refuse_file(document.name.title, error))
+    return bases
+
+
+def _list_items(items: Iterable[Any], kind: type = str) -> list[Any]:
+    """Return the items of a call; one item without a list is refused."""
+    if isinstance(items, (str, bytes, kind)) or not hasattr(items, "__iter__"):
+        name = type(items).__name__
+        raise _refuse(f"A single {name} was passed, not a list.", knowledge_hints.LIST)
+    return list(items)
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= _MIN_INTERVAL
+
+
 def _open_file(file: File) -> tuple[str, Callable[[], bytes], str]:
     """Return the name of a file, a function that reads it, and its type."""
     if isinstance(file, (str, Path)):
@@ -161,13 +186,12 @@ def _prepare(
     """Return a text or a file as a document to add; its content is not kept."""
     try:
         content = read()
-    except OSError as error:
-        text = f"{title!r} cannot be read ({error.strerror or error})."
-        raise _refuse(text, knowledge_hints.FILE) from error
+    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
+        raise _refuse_file(title, error) from error
     if not content.strip():
         raise _refuse(f"{title!r} is empty.", knowledge_hints.FILE)
     if len(content) > _MAX_SIZE:
-        size = f"{len(content) / 1024**2:.1f} MB"
+        size = f"{math.ceil(len(content) * 10 / 1024**2) / 10} MB"
         raise _refuse(f"{title!r} is too large ({size}).", knowledge_hints.TOO_LARGE)
     digest = hashlib.sha256(b"\0".join((_encode(title), content))).hexdigest()
     return NewDocument(
@@ -191,20 +215,25 @@ def _find_title(document: Document) -> str:
 
 def _complete_ids(ids: Sequence[Any] | None, count: int) -> list[tuple[str, bool]]:
     """Return an id for each document, and whether it is new."""
-    given = [None] * count if ids is None else list(ids)
+    given = [None] * count if ids is None else _list_items(ids)
     known = [id_ for id_ in given if id_ is not None]
-    is_valid = len(given) == count and len(set(known)) == len(known)
-    if not is_valid or not all(map(_is_id, known)):
-        wrong = [id_ for id_ in known if not _is_id(id_) or known.count(id_) > 1][:1]
-        text = f"The id {wrong[0]!r} cannot be used." if wrong else f"{len(given)} ids were passed."
-        raise _refuse(
-            f"{text} There are {count} documents.", knowledge_hints.IDS.format(limit=MAX_ID_LENGTH)
-        )
+    wrong = [id_ for id_ in known if not _is_id(id_)]
+    if not wrong and len(set(known)) < len(known):
+        wrong = [id_ for id_, times in Counter(known).items() if times > 1]
+    if wrong or len(given) != count:
+        text = f"The id {wrong[0]!r} cannot be used." if wrong else f"Number of ids: {len(given)}."
+        hint = knowledge_hints.IDS.format(limit=MAX_ID_LENGTH)
+        raise _refuse(f"{text} Number of documents: {count}.", hint)
     return [(id_ or str(uuid.uuid4()), id_ is None) for id_ in given]
 
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, str) and 1 <= len(value) <= MAX_ID_LENGTH and value.isprintable()
+
+
+def _refuse_file(name: str, error: OSError | ValueError) -> CozeInvalidRequestError:
+    reason = getattr(error, "strerror", None) or error
+    return _refuse(f"{name!r} cannot be read ({reason}).", knowledge_hints.FILE)
 
 
 def _refuse(message: str, hint: str) -> CozeInvalidRequestError:

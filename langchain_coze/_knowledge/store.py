@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,9 +27,10 @@ from langchain_coze._api.datasets import (
     fetch_progress,
     list_documents,
 )
+from langchain_coze._api.effects import Compute
 from langchain_coze._api.replies import HTTP_ERROR
 from langchain_coze._convert.record_names import clean_name, parse_name
-from langchain_coze._knowledge.new_documents import NewDocument, iter_batches
+from langchain_coze._knowledge.new_documents import NewDocument, iter_batches, read_bases
 from langchain_coze.errors import (
     CozeContentError,
     CozeError,
@@ -40,6 +42,7 @@ from langchain_coze.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from langchain_coze._api.datasets import DocumentProgress
     from langchain_coze._api.effects import Flow
     from langchain_coze._api.polling import Polling
     from langchain_coze._api.retry import RetryPolicy
@@ -50,6 +53,7 @@ ReportProgress: TypeAlias = Callable[[int, int], Any]
 _STATUSES = {PROCESSING: "processing", DONE: "done", FAILED: "failed"}
 _REFUSALS = (CozeInvalidRequestError, CozeContentError)  # of a document, not of the account
 _HTTP_OK = 200
+_MAX_REFUSED = 3  # requests; if Coze has refused each document of them, it will refuse the others
 _NOT_SENT = "It was not sent."
 _GONE = "It was deleted meanwhile."
 _STATE_UNKNOWN = "It was sent, but its state is unknown."
@@ -86,19 +90,40 @@ class _Outcome:
 
     def __init__(self, total: int, report: ReportProgress | None) -> None:
         self.document_ids: dict[str, str] = {}  # of what is in, by record id
+        self.outdated: dict[str, list[str]] = {}  # what they replace, by record id
+        self.processed: set[str] = set()
         self.failed: dict[str, str] = {}
         self.error: CozeError | None = None  # the first one
+        self.refused_batches = 0  # requests of which no document was accepted
         self.stopped = False  # what is left would fail as well
         self._total = total
         self._report = report
         self._reported = 0
 
-    def report(self, unfinished: int = 0) -> None:
+    def report(self, finished: int) -> None:
         """Report the number of finished documents if it has changed."""
-        finished = len(self.document_ids.keys() | self.failed.keys()) - unfinished
         if self._report is not None and finished != self._reported:
             self._reported = finished
             self._report(finished, self._total)
+
+    def add(self, record_id: str, info: DocumentInfo) -> None:
+        """Note that a document is in."""
+        self.document_ids[record_id] = info.document_id
+        if info.status == DONE:
+            self.processed.add(record_id)
+
+    def note_progress(
+        self, progress: Mapping[str, DocumentProgress], unfinished: dict[str, str]
+    ) -> None:
+        """Note what has been processed or has failed; it is not among the unfinished any more."""
+        for document_id, item in progress.items():
+            if item.status not in {DONE, FAILED} or document_id not in unfinished:
+                continue
+            record_id = unfinished.pop(document_id)
+            if item.status == DONE:
+                self.processed.add(record_id)
+            else:
+                self.fail(record_id, item.status_descript or _NOT_PROCESSED)
 
     def fail(self, record_id: str, reason: str, error: CozeError | None = None) -> None:
         """Note that a document is not in, or cannot be found."""
@@ -122,6 +147,7 @@ class _Outcome:
 
     @property
     def succeeded(self) -> list[str]:
+        """The ids of what is in and has not failed."""
         return [record_id for record_id in self.document_ids if record_id not in self.failed]
 
 
@@ -191,7 +217,7 @@ class DocumentStore:
         """Add documents and return their ids; see `CozeKnowledge.add_documents`."""
         outcome = _Outcome(len(documents), report)
         try:
-            missing, outdated = yield from self._compare(documents, outcome)
+            missing = yield from self._compare(documents, outcome)
         except CozeError as error:
             unsent = {document.record_id: _NOT_SENT for document in documents}
             raise error.with_context(failed=unsent, succeeded=[]) from error.__cause__
@@ -202,35 +228,30 @@ class DocumentStore:
                 continue
             yield from self._add_batch(batch, outcome)
             if not wait:
-                outcome.report()
+                outcome.report(len(outcome.succeeded))
         if wait:
             yield from self._wait(outcome)
-        replaced = [i for key, ids in outdated.items() if key not in outcome.failed for i in ids]
-        try:
-            yield from self._delete(replaced)
-        except CozeError as error:  # a second call deletes them
-            outcome.error = outcome.error or error
+        yield from self._delete_replaced(outcome)
         outcome.raise_failure()
         return [document.record_id for document in documents]
 
     def _compare(
         self, documents: Sequence[NewDocument], outcome: _Outcome
-    ) -> Flow[tuple[list[NewDocument], dict[str, list[str]]]]:
-        """Return the documents that are not in yet, and Coze's ids of what they replace."""
+    ) -> Flow[list[NewDocument]]:
+        """Return the documents that are not in yet; note what is in, and what they replace."""
         if all(document.has_new_id for document in documents):
-            return list(documents), {}
+            return list(documents)
         known = yield from self._list_by_id(document.record_id for document in documents)
         missing: list[NewDocument] = []
-        outdated: dict[str, list[str]] = {}
         for document in documents:
             infos = known.get(document.record_id, [])
             same = next((info for info in infos if _is_same(info, document)), None)
             if same is None:
                 missing.append(document)
             else:
-                outcome.document_ids[document.record_id] = same.document_id
-            outdated[document.record_id] = [i.document_id for i in infos if i is not same]
-        return missing, outdated
+                outcome.add(document.record_id, same)
+            outcome.outdated[document.record_id] = [i.document_id for i in infos if i is not same]
+        return missing
 
     def _add_batch(self, batch: Sequence[NewDocument], outcome: _Outcome) -> Flow[None]:
         """Add the documents of one request; if Coze refuses it, each of them alone."""
@@ -245,22 +266,23 @@ class DocumentStore:
             if is_refusal and len(batch) > 1:
                 for document in left:
                     yield from self._add_batch([document], outcome)
-                outcome.stopped = all(d.record_id in outcome.failed for d in batch)
+                outcome.refused_batches += 1
+                is_general = outcome.refused_batches >= _MAX_REFUSED and not outcome.document_ids
+                outcome.stopped = outcome.stopped or is_general
                 return
             for document in left:
                 outcome.fail(document.record_id, error.message, error)
-            outcome.stopped = outcome.stopped or not is_refusal
+            outcome.stopped = outcome.stopped or (bool(left) and not is_refusal)
 
     def _send(self, batch: Sequence[NewDocument], outcome: _Outcome) -> Flow[None]:
+        read = yield Compute(functools.partial(read_bases, batch))  # it may read files
         bases, sent = [], []
-        for document in batch:
-            try:
-                bases.append(document.build_base())
+        for document, base in zip(batch, read, strict=True):
+            if isinstance(base, CozeError):
+                outcome.fail(document.record_id, base.message, base)
+            else:
+                bases.append(base)
                 sent.append(document)
-            except OSError as error:  # the file was there when the call began
-                problem = f"{document.name.title!r} cannot be read ({error.strerror or error})."
-                refusal = CozeInvalidRequestError(problem, hint=knowledge_hints.FILE)
-                outcome.fail(document.record_id, problem, refusal)
         if not bases:
             return
         body = {
@@ -284,56 +306,59 @@ class DocumentStore:
         for document in batch:
             for info in known.get(document.record_id, []):
                 if _is_same(info, document):
-                    outcome.document_ids[document.record_id] = info.document_id
+                    outcome.add(document.record_id, info)
 
     # --- Waiting ---------------------------------------------------------------------------------
 
     def wait(self, ids: Sequence[str] | None, report: ReportProgress | None) -> Flow[None]:
         """Wait until documents are processed; see `CozeKnowledge.wait_processed`."""
         known = yield from self._list_by_id(ids)
+        newest = {key: max(infos, key=_get_age) for key, infos in known.items()}
+        by_document_id = {info.document_id: info for infos in known.values() for info in infos}
         if ids is None:
-            ids = [key for key, infos in known.items() if infos[-1].status == PROCESSING]
+            ids = [key for key, info in newest.items() if info.status != DONE]
         outcome = _Outcome(len(ids), report)
-        for record_id in ids:
-            if record_id in known:
-                outcome.document_ids[record_id] = known[record_id][-1].document_id
-            else:
-                outcome.fail(record_id, "There is no document with this id.")
+        for given in ids:
+            info = newest.get(given) or by_document_id.get(given)
+            if info is None:
+                outcome.fail(given, "There is no document with this id.")
+                continue
+            outcome.add(given, info)
+            if given in known and parse_name(info.name).record_id:
+                outcome.outdated[given] = [i.document_id for i in known[given] if i is not info]
         yield from self._wait(outcome)
+        yield from self._delete_replaced(outcome)
         outcome.raise_failure()
 
     def _wait(self, outcome: _Outcome) -> Flow[None]:
         """Ask for the progress until all documents are processed or have failed."""
         unfinished = {v: k for k, v in outcome.document_ids.items()}
-        outcome.report(len(unfinished))
+
+        def report() -> None:
+            outcome.report(len(outcome.document_ids.keys() | outcome.failed) - len(unfinished))
+
+        report()
         attempts = self.polling.iter_attempts(self.policy)
         percent: dict[str, int] = {}
         while unfinished:
             try:
                 progress = yield from fetch_progress(self.dataset_id, [*unfinished], self.policy)
+                if unfinished.keys() - progress.keys():
+                    yield from self._note_deleted(unfinished, progress, outcome)
             except CozeError as error:
                 for record_id in unfinished.values():
                     outcome.fail(record_id, _STATE_UNKNOWN, error)
                 return
-            if unfinished.keys() - progress.keys():
-                yield from self._note_deleted(unfinished, progress, outcome)
-            for document_id, item in progress.items():
-                if item.status == FAILED:
-                    outcome.fail(
-                        unfinished.get(document_id, document_id),
-                        item.status_descript or _NOT_PROCESSED,
-                    )
-                if item.status in {DONE, FAILED}:
-                    unfinished.pop(document_id, None)
+            outcome.note_progress(progress, unfinished)
             percent = {unfinished[k]: v.progress for k, v in progress.items() if k in unfinished}
-            outcome.report(len(unfinished))
+            report()
             pause, _ = next(attempts, (None, 0.0)) if unfinished else (None, 0.0)
             if pause is None:
                 break
             yield pause
         for record_id in unfinished.values():
             late = CozeTimeoutError(
-                f"Coze did not process {len(unfinished)} documents within "
+                f"Coze did not process all documents ({len(unfinished)} left) within "
                 f"poll_timeout={self.polling.timeout:g} s.",
                 hint=knowledge_hints.STILL_PROCESSING,
                 may_have_started=True,
@@ -351,6 +376,14 @@ class DocumentStore:
             outcome.fail(unfinished.pop(document_id), _GONE)
 
     # --- Deleting --------------------------------------------------------------------------------
+
+    def _delete_replaced(self, outcome: _Outcome) -> Flow[None]:
+        """Delete what documents replace that have been processed; until then it can be found."""
+        replaced = [i for key in outcome.processed for i in outcome.outdated.get(key, ())]
+        try:
+            yield from self._delete(replaced)
+        except CozeError as error:  # a second call deletes them
+            outcome.error = outcome.error or error.with_context(hint=knowledge_hints.LEFTOVER)
 
     def delete(self, ids: Sequence[str]) -> Flow[list[str]]:
         """Delete documents by id and return the ids of those that were there."""
@@ -383,6 +416,12 @@ def _is_refusal(error: CozeError) -> bool:
 
 def _get_id(info: DocumentInfo) -> str:
     return parse_name(info.name).record_id or info.document_id
+
+
+def _get_age(info: DocumentInfo) -> tuple[bool, int, int]:
+    """Return a key to sort the versions of a document by: the newest one is the greatest."""
+    number = int(info.document_id) if info.document_id.isdecimal() else 0  # Coze counts upwards
+    return info.status == PROCESSING, info.create_time, number
 
 
 def _is_same(info: DocumentInfo, document: NewDocument) -> bool:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from langchain_coze import (
     CozeAuthenticationError,
     CozeConnectionError,
+    CozeContentError,
     CozeError,
     CozeInvalidRequestError,
     CozeKnowledge,
@@ -216,6 +217,43 @@ def test_leftovers_of_a_broken_replacement_are_deleted(coze: LocalCoze) -> None:
     assert len(PLANTS.documents) == 1
 
 
+@pytest.mark.parametrize(
+    ("title", "record_id"),
+    [
+        ("How [lc: works.md", "plain"),
+        ("[lc:a:0123456789ab]", "[lc:x:y]"),
+        ("t", "a]b[lc:1:2"),
+        ("~", "~tea"),
+        ("~", "~~tea"),
+        ("~", "~dGVh"),
+        ("a hash", "0a" * 32),
+        ("a long hash", "ff" * 64),
+        ("an odd hash", "f" * 65),
+        ("nul\0", "nul"),
+    ],
+)
+def test_any_title_and_id_is_found_again(coze: LocalCoze, title: str, record_id: str) -> None:
+    knowledge = make(coze)
+    for text in ("old", "new"):
+        knowledge.add_documents([Document(text, id=record_id, metadata={"title": title})])
+        assert [d.id for d in knowledge.documents()] == [record_id]
+    assert len(knowledge.documents()[0].name) > 0
+    assert knowledge.delete([record_id])["num_deleted"] == 1
+    assert not PLANTS.documents
+
+
+def test_a_hash_leaves_room_for_the_end_of_a_path(coze: LocalCoze) -> None:
+    """As `index` makes them with `key_encoder="sha256"`."""
+    knowledge = make(coze)
+    paths = [f"reports/2025/west/china/hangzhou/tea/{name}.md" for name in ("sales", "costs")]
+    for number, path in enumerate(paths):
+        knowledge.add_documents([Document("x", id=f"{number:064x}", metadata={"source": path})])
+    names = [d.name for d in knowledge.documents()]
+    assert [name.rpartition("/")[2] for name in names] == ["sales.md", "costs.md"]
+    assert all(name.startswith("…") and len(name) >= 35 for name in names)
+    assert all(len(name) <= 100 for name in list_names())
+
+
 def test_a_name_holds_the_longest_id(coze: LocalCoze) -> None:
     knowledge = make(coze)
     long = Document("text", id="f" * 128, metadata={"title": "lost"})
@@ -300,7 +338,7 @@ def test_a_knowledge_base_that_takes_nothing_is_not_asked_for_each_document(
     coze.faults = f"error=4000,on={CREATE}"
     with pytest.raises(CozeInvalidRequestError) as caught:
         make(coze).upsert([Document(f"text {n}", id=str(n)) for n in range(100)])
-    assert len(list_bases(coze)) == 11
+    assert len(list_bases(coze)) == 33  # three requests of ten, and each of their documents
     assert len(caught.value.failed or {}) == 100
     assert (caught.value.failed or {})["99"] == "It was not sent."
     assert caught.value.succeeded == []
@@ -335,6 +373,29 @@ def test_an_upload_that_breaks_off_says_what_is_in(
     call(knowledge, "upsert", documents)
     assert [len(bases) for bases in list_bases(coze)] == [10, 10, 5]
     assert len(PLANTS.documents) == 35
+
+
+def test_refused_documents_in_front_do_not_block_the_others(
+    call: Callable[..., Any], coze: LocalCoze
+) -> None:
+    coze.faults = f"error=4014,on={CREATE},times=11"  # the first ten, and each of them alone
+    documents = [Document(f"text {n}", id=str(n)) for n in range(30)]
+    with pytest.raises(CozeContentError) as caught:
+        call(make(coze), "add_documents", documents)
+    assert caught.value.succeeded == [str(n) for n in range(10, 30)]
+    assert list(caught.value.failed or {}) == [str(n) for n in range(10)]
+    assert "knowledge" in str(caught.value.hint)
+    assert "rephrase" not in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("fault", ["cut_at=5", "cut_at=50"])
+def test_a_damaged_reply_does_not_stop_the_upload(
+    call: Callable[..., Any], coze: LocalCoze, fault: str
+) -> None:
+    coze.faults = f"{fault},times=1,on={CREATE}"
+    ids = [str(n) for n in range(25)]
+    assert call(make(coze), "add_documents", [Document("x", id=n) for n in ids]) == ids
+    assert [len(bases) for bases in list_bases(coze)] == [10, 10, 5]
 
 
 def test_a_lost_reply_does_not_add_a_document_twice(
@@ -375,6 +436,44 @@ def test_a_replacement_that_fails_keeps_the_old_document(coze: LocalCoze) -> Non
     assert PLANTS.search("hills")
 
 
+def list_texts(question: str) -> list[str]:
+    return [chunk.slice for chunk in PLANTS.search(question)]
+
+
+def test_the_old_document_stays_until_the_new_one_is_processed(
+    call: Callable[..., Any], coze: LocalCoze
+) -> None:
+    knowledge = make(coze)
+    call(knowledge, "add_documents", [TEA])
+    changed = TEA.model_copy(update={"page_content": "Tea is a drink."})
+    coze.faults = "slow_processing=0.5"
+    call(knowledge, "add_documents", [changed], wait=False)
+    assert list_texts("tea") == [TEA.page_content]
+    with pytest.raises(CozeTimeoutError):
+        call(make(coze, poll_timeout=0.1), "add_documents", [changed])
+    assert list_texts("tea") == [TEA.page_content]
+    call(knowledge, "wait_processed")
+    assert list_texts("tea") == ["Tea is a drink."]
+    assert [d.id for d in call(knowledge, "documents")] == ["tea"]
+
+
+def test_a_failure_before_the_wait_is_reported_and_loses_nothing(
+    call: Callable[..., Any], coze: LocalCoze
+) -> None:
+    knowledge = make(coze)
+    call(knowledge, "add_documents", [TEA])
+    coze.faults = "failed_processing=Tea"
+    changed = TEA.model_copy(update={"page_content": "Tea is a drink."})
+    call(knowledge, "add_documents", [changed], wait=False)
+    with pytest.raises(CozeKnowledgeError) as caught:
+        call(knowledge, "wait_processed")
+    assert caught.value.failed == {"tea": "the document could not be cut into slices"}
+    assert list_texts("tea") == [TEA.page_content]
+    coze.faults = ()
+    call(knowledge, "add_documents", [changed])
+    assert [d.status for d in call(knowledge, "documents")] == ["done"]
+
+
 def test_waiting_ends_after_poll_timeout(call: Callable[..., Any], coze: LocalCoze) -> None:
     coze.faults = "slow_processing=60"
     with pytest.raises(CozeTimeoutError, match=r"poll_timeout=0\.1 s") as caught:
@@ -409,6 +508,53 @@ def test_an_unknown_id_cannot_be_waited_for(call: Callable[..., Any], coze: Loca
         call(make(coze), "wait_processed", ["nobody"])
 
 
+def test_ids_of_coze_can_be_waited_for(call: Callable[..., Any], coze: LocalCoze) -> None:
+    knowledge = make(coze)
+    call(knowledge, "add_documents", [TEA], wait=False)
+    call(knowledge, "wait_processed", [knowledge.documents()[0].document_id])
+
+
+@pytest.mark.parametrize("ids", ["tea", 7, [7]])
+@pytest.mark.parametrize("method", ["wait_processed", "delete"])
+def test_what_is_no_list_of_ids_is_refused(
+    call: Callable[..., Any], coze: LocalCoze, method: str, ids: Any
+) -> None:
+    with pytest.raises(CozeInvalidRequestError, match="ids has"):
+        call(make(coze), method, ids)
+    assert coze.requests == []
+
+
+def test_an_error_while_deleted_documents_are_looked_up_says_what_is_in(
+    call: Callable[..., Any], coze: LocalCoze
+) -> None:
+    """The progress lacks a document, and the list that tells why cannot be had."""
+    knowledge = make(coze)
+    call(knowledge, "add_documents", [TEA, RICE], wait=False)
+    infos = [document.as_json() for document in PLANTS.documents.values()]
+    replies = [
+        {"code": 0, "document_infos": [info | {"status": 0} for info in infos], "total": 2},
+        {"code": 0, "data": {"data": []}},
+        {"code": 5000, "msg": "busy"},
+    ]
+    with (
+        serve_script(replies=[json.dumps(r).encode() for r in replies]) as server,
+        pytest.raises(CozeServerError) as caught,
+    ):
+        call(make(coze, base_url=server.base_url), "wait_processed", ["tea", "rice"])
+    reason = "It was sent, but its state is unknown."
+    assert caught.value.failed == {"tea": reason, "rice": reason}
+    assert caught.value.succeeded == []
+
+
+async def test_files_are_read_in_a_thread(coze: LocalCoze, tmp_path: Path) -> None:
+    path = tmp_path / "tea.txt"
+    path.write_text("Tea grows on hills.", "utf-8")
+    blockbuster = pytest.importorskip("blockbuster")
+    with blockbuster.blockbuster_ctx("langchain_coze"):
+        await make(coze).aadd_files([path], ids=["tea"])
+    assert list_texts("tea") == ["Tea grows on hills."]
+
+
 def test_a_file_that_vanishes_does_not_lose_the_others(coze: LocalCoze, tmp_path: Path) -> None:
     paths = [tmp_path / f"{n}.txt" for n in range(12)]
     for path in paths:
@@ -430,7 +576,13 @@ BAD_DOCUMENTS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "text": ([TEA, "text"], {}, "Document 1 is a str"),
     "too large": ([Document("x" * 12_000_000)], {}, "too large"),
     "two of one id": ([TEA, RICE.model_copy(update={"id": "tea"})], {}, "'tea'"),
-    "fewer ids": ([TEA, RICE], {"ids": ["tea"]}, "1 ids were passed"),
+    "fewer ids": ([TEA, RICE], {"ids": ["tea"]}, "Number of ids: 1. Number of documents: 2"),
+    "ids as a text": ([TEA, RICE], {"ids": "ab"}, "A single str was passed"),
+    "ids of another type": ([TEA], {"ids": [["tea"]]}, "cannot be used"),
+    "one document": (TEA, {}, "A single Document was passed"),
+    "no documents": (None, {}, "A single NoneType was passed"),
+    "async progress": ([TEA], {"progress": asyncio.sleep}, "progress is async"),
+    "progress that is no function": ([TEA], {"progress": 5}, "progress is int"),
     "an id that is too long": ([TEA], {"ids": ["i" * 129]}, "cannot be used"),
     "an empty id": ([TEA], {"ids": [""]}, "cannot be used"),
     "an id with a line break": ([TEA], {"ids": ["a\nb"]}, "cannot be used"),
@@ -440,6 +592,7 @@ BAD_FILES: dict[str, tuple[Any, str]] = {
     "no type": (("notes", b"text"), "'notes' has a type"),
     "empty": (("notes.txt", b" \n"), "'notes.txt' is empty"),
     "missing": ("nowhere/notes.txt", "'notes.txt' cannot be read"),
+    "a null byte": ("no\0tes.txt", "cannot be read"),
     "no file": (7, "A int is no file"),
     "too large": (("notes.txt", b"x" * 12_000_000), "too large"),
 }
@@ -471,8 +624,9 @@ def test_a_bad_address_is_refused_before_anything_is_sent(
 ) -> None:
     with pytest.raises(CozeInvalidRequestError, match="is not a web address"):
         call(make(coze), "add_urls", ["https://example.com/", url])
-    with pytest.raises(CozeInvalidRequestError, match="update_interval"):
-        call(make(coze), "add_urls", ["https://example.com/"], update_interval=1)
+    for interval in (1, "24", 24.5, True):
+        with pytest.raises(CozeInvalidRequestError, match="update_interval"):
+            call(make(coze), "add_urls", ["https://example.com/"], update_interval=interval)
     assert coze.requests == []
 
 

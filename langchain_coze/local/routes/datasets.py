@@ -179,6 +179,7 @@ class DatasetRoutes(RouteGroup):
 
 def _read_faults(document: UploadedDocument, faults: FaultSet) -> dict[str, Any]:
     fields: dict[str, Any] = {"seconds": faults.get_seconds(Fault.SLOW_PROCESSING)}
-    if faults.values.get(Fault.FAILED_PROCESSING, "\0") in document.name:
+    text = faults.values.get(Fault.FAILED_PROCESSING)
+    if text is not None and text in document.name:
         fields["problem"] = "the document could not be cut into slices"
     return fields
