@@ -12,7 +12,7 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PARALLEL := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test browser conformance lint format docs docs-site pictures dist bench bench-smoke soak fuzz engine nightly clean
+.PHONY: help demo unit test browser test-browser conformance lint format docs docs-site pictures dist bench bench-smoke soak fuzz engine nightly clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -42,6 +42,9 @@ test: $(READY) ## run every test, offline, on all cores
 
 browser: $(READY) ## install Debian's Chromium for the browser tests, unless it is there
 	@command -v chromium >/dev/null || { $(AS_ROOT) apt-get update -qq && $(AS_ROOT) apt-get install -y -qq --no-install-recommends chromium; }
+
+test-browser: browser ## run the tests in a browser
+	$(BIN)/python -m pytest -q tests/browser_tests
 
 conformance: $(READY) ## try the official SDKs on the local server, print the results as a table
 	@$(BIN)/python tests/conformance/install.py cozepy $(COZEPY)

@@ -20,6 +20,7 @@ STEPS = {
     "soak": ["make", "soak", "MINUTES=2"],
     "fuzz": ["make", "fuzz", "SECONDS=60"],
     "engine": ["make", "engine"],
+    "browser": ["make", "test-browser"],
     "benchmarks": ["make", "bench-smoke"],
 }
 
