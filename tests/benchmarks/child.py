@@ -20,6 +20,7 @@ CLIENTS = {
     "raw httpx": ("tests.benchmarks.clients", "RawHttpx", "httpx"),
     "raw httpx, coze.site": ("tests.benchmarks.clients", "RawSite", "httpx"),
     "raw httpx in LangChain": ("tests.benchmarks.clients", "UnparsedModel", "langchain-core"),
+    "aiohttp in LangChain": ("tests.benchmarks.clients", "UnparsedAiohttpModel", "aiohttp"),
     "naive model": ("tests.benchmarks.clients", "Naive", "langchain-core"),
     "ChatCoze": ("tests.benchmarks.clients", "Coze", "langchain-coze"),
     "ChatCoze, aiohttp": ("tests.benchmarks.clients", "CozeAiohttp", "aiohttp"),

@@ -5,6 +5,7 @@ import importlib
 import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ import httpx
 
 from tests.benchmarks import wire
 
+LIMITS = httpx.Limits(max_connections=4000, max_keepalive_connections=100)
 NOBODY = "https://127.0.0.1:9"  # the discard port: refused at once
 
 
@@ -41,9 +43,8 @@ class RawHttpx:
     def __init__(self, port: int) -> None:
         url = f"http://127.0.0.1:{port}"
         headers = {"Authorization": f"Bearer {wire.TOKEN}"}
-        limits = httpx.Limits(max_connections=4000, max_keepalive_connections=100)
         self._sync = httpx.Client(base_url=url, headers=headers, timeout=120)
-        self._async = httpx.AsyncClient(base_url=url, headers=headers, timeout=120, limits=limits)
+        self._async = httpx.AsyncClient(base_url=url, headers=headers, timeout=120, limits=LIMITS)
 
     @staticmethod
     def _body(question: str) -> dict[str, Any]:
@@ -138,20 +139,38 @@ class RawAiohttp(RawHttpx):
         super().__init__(port)
         client = importlib.import_module("httpx_aiohttp").HttpxAiohttpClient
         self._async = client(
-            base_url=self._async.base_url, headers=self._async.headers, timeout=120
+            base_url=self._async.base_url,
+            headers=self._async.headers,
+            timeout=120,
+            limits=LIMITS,
         )
 
 
 class UnparsedModel(RawHttpx):
-    """raw httpx inside a LangChain model that parses nothing."""
+    """raw httpx inside a LangChain model that parses nothing.
+
+    Async requests have a connection each, as in this package: httpx's own pool searches all of its
+    connections for each request.
+    """
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
         model = importlib.import_module("tests.benchmarks.unparsed").UnparsedChatModel
-        self._model = model(reads=super().stream)
+        self._model = model(reads=super().stream, areads=self._aread)
+        pool = importlib.import_module("langchain_coze._api.pool").ConnectionPool
+        self._pool = pool(httpx.AsyncHTTPTransport)
+
+    async def _aread(self, question: str) -> AsyncIterator[bytes]:
+        request = self._async.build_request("POST", self.path, json=self._body(question))
+        async with aclosing(await self._pool.handle_async_request(request)) as response:
+            async for part in response.stream:
+                yield part
 
     def drain(self, question: str) -> list[Any]:
         return list(self._model.stream(question))
+
+    async def adrain(self, question: str) -> list[Any]:
+        return [chunk async for chunk in self._model.astream(question)]
 
     def stream(self, question: str) -> Iterator[Any]:
         return self._model.stream(question)  # type: ignore[no-any-return]
@@ -161,6 +180,22 @@ class UnparsedModel(RawHttpx):
 
     def complete(self, items: list[Any], deltas: int) -> bool:
         return len(items) > deltas
+
+
+class UnparsedAiohttpModel(UnparsedModel):
+    """The same on aiohttp."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self._raw = RawAiohttp(port)
+
+    async def _aread(self, question: str) -> AsyncIterator[bytes]:
+        async for part in self._raw.astream(question):
+            yield part
+
+    def complete(self, items: list[Any], deltas: int) -> bool:
+        del deltas  # aiohttp joins what has arrived
+        return bool(items)
 
 
 class RawSite(RawHttpx):

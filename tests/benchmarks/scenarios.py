@@ -10,6 +10,7 @@ SITE, RAW_SITE = "ChatCozeSite", "raw httpx, coze.site"
 COZE_AIO, SITE_AIO = "ChatCoze, aiohttp", "ChatCozeSite, aiohttp"
 RAW_AIO = "aiohttp, nothing parsed"
 UNPARSED = "raw httpx in LangChain"
+UNPARSED_AIO = "aiohttp in LangChain"
 OPENAI, MISTRAL, SDK = "ChatOpenAI", "ChatMistralAI", "cozepy"
 EVERYONE = (COZE, RAW, SDK, NAIVE, MISTRAL, OPENAI)
 EVERYONE_ASYNC = (COZE, COZE_AIO, RAW, RAW_AIO, SDK, NAIVE, MISTRAL, OPENAI)
@@ -209,13 +210,17 @@ def _in_flight(few: int, many: int, calls: int) -> Scenario:
         (
             *(cell(client, width) for client in (COZE, COZE_AIO) for width in (1, few, many)),
             *(cell(OPENAI, width) for width in (1, few, many)),
+            *(cell(client, width) for client in (UNPARSED, UNPARSED_AIO) for width in (1, many)),
             cell(RAW, 1),
             cell(RAW, few, rounds=1),
             cell(NAIVE, many, rounds=1),
         ),
         (*goal(COZE, 1.2, ", default constructor"), *goal(COZE_AIO, 1.0, ", on aiohttp")),
         rounds=3,
-        bases=(f"{COZE}, 1", f"{COZE_AIO}, 1", f"{OPENAI}, {many}"),
+        bases=(
+            *(f"{client}, 1" for client in (COZE, COZE_AIO, UNPARSED, UNPARSED_AIO)),
+            f"{OPENAI}, {many}",
+        ),
     )
 
 
