@@ -18,7 +18,8 @@ from langchain_coze._version import __version__
 
 if TYPE_CHECKING:
     from langchain_coze._convert.recall import recalled_documents
-    from langchain_coze._doctor import DoctorCheck, DoctorReport, doctor
+    from langchain_coze._doctor import doctor
+    from langchain_coze._doctor_report import DoctorCheck, DoctorReport
     from langchain_coze._workflows.workflow_run import WorkflowRun
     from langchain_coze.auth import CozeJWTAuth
     from langchain_coze.bots import BotDescription, BotPart, BotSummary, CozeBots
@@ -124,8 +125,8 @@ _MODULES = {
     "CozeSiteTool": "coze_site",
     "CozeToolkit": "tools",
     "CozeWorkflowTool": "tools",
-    "DoctorCheck": "_doctor",
-    "DoctorReport": "_doctor",
+    "DoctorCheck": "_doctor_report",
+    "DoctorReport": "_doctor_report",
     "KnowledgeDocument": "knowledge",
     "WorkflowRun": "_workflows.workflow_run",
     "asend_feedback": "conversations",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 if all checks passed, 1 if there are problems.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a redirect may have a small character set
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser = _build_parser()
     arguments = parser.parse_args(argv)
     from langchain_coze._doctor import doctor  # noqa: PLC0415 - not needed for --help

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 
 from langchain_coze import _doctor_hints as doctor_hints
+from langchain_coze import _hints as hints
+from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.accounts import fetch_bot, fetch_user, list_workspaces
 from langchain_coze._api.error_codes import is_missing_route
 from langchain_coze._api.ids import validate_ids
@@ -27,6 +28,7 @@ from langchain_coze._api.site import SiteOptions, fetch_schemas
 from langchain_coze._api.workflows import fetch_workflow_info, is_unsupported
 from langchain_coze._base.connection import CozeConnectionFields
 from langchain_coze._base.site import SiteFields
+from langchain_coze._doctor_report import DoctorCheck, DoctorReport, Language, Status, choose
 from langchain_coze._environment import is_coze_host, is_loopback
 from langchain_coze.chat_models import ChatCoze
 from langchain_coze.coze_site import ChatCozeSite
@@ -34,7 +36,12 @@ from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeConnectionError,
     CozeError,
+    CozeInvalidRequestError,
+    CozeNotFoundError,
     CozePermissionError,
+    CozeQuotaError,
+    CozeRateLimitError,
+    CozeServerError,
     CozeTimeoutError,
     redact,
 )
@@ -45,86 +52,25 @@ if TYPE_CHECKING:
     from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Flow, Reply
 
-Language = Literal["en", "zh"]
-Status = Literal["ok", "problem", "unknown"]
-
 _TIMEOUT = 20.0  # seconds without a byte
 _MAX_CLOCK_SKEW = 30.0  # seconds
 _MAX_NAMES = 10
 _MAX_TEXT = 60
 _POLICY = RetryPolicy(max_retries=1)
-_STATUS_WORDS = {
-    "en": {"ok": "ok     ", "problem": "problem", "unknown": "unknown"},
-    "zh": {"ok": "正常", "problem": "异常", "unknown": "未知"},
+_GATEWAY_STATUSES = frozenset({502, 503, 504})
+_SETTINGS = {"base_url": "base_url= / COZE_API_BASE", "site": "--site / COZE_SITE_BASE"}
+_TEXTS: Mapping[type[CozeError], str] = {
+    CozeAuthenticationError: doctor_hints.AUTHENTICATION,
+    CozePermissionError: doctor_hints.PERMISSION,
+    CozeNotFoundError: doctor_hints.NOT_FOUND,
+    CozeInvalidRequestError: doctor_hints.INVALID_REQUEST,
+    CozeRateLimitError: doctor_hints.RATE,
+    CozeQuotaError: doctor_hints.QUOTA,
+    CozeServerError: doctor_hints.SERVER,
+    CozeConnectionError: doctor_hints.CONNECTION,
+    CozeTimeoutError: doctor_hints.TIMEOUT,
+    CozeError: doctor_hints.FAILED,
 }
-_NAMES = {
-    "server": "服务器",
-    "proxy": "代理",
-    "token": "令牌",
-    "clock": "时钟",
-    "workspaces": "空间",
-    "bot": "智能体",
-    "workflow": "工作流",
-    "site": "coze.site",
-    "chat": "对话",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class DoctorCheck:
-    """The result of one check.
-
-    Attributes:
-        name: What was checked: `server`, `proxy`, `token`, `clock`, `workspaces`, `bot`,
-            `workflow`, `site`, `chat`.
-        status: `"ok"`, `"problem"`, or `"unknown"` if this server does not tell.
-        message: What was found.
-        hint: What to do about a problem, or an empty string.
-    """
-
-    name: str
-    status: Status
-    message: str
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class DoctorReport:
-    """What the doctor found; as a str it has one line for each check.
-
-    Attributes:
-        checks: The checks, in the order of their lines.
-        lang: The language of the texts, `"en"` or `"zh"`.
-    """
-
-    checks: tuple[DoctorCheck, ...]
-    lang: Language = "en"
-
-    @property
-    def ok(self) -> bool:
-        """Whether no check has found a problem."""
-        return all(check.status != "problem" for check in self.checks)
-
-    def to_json(self) -> str:
-        """Return the report as JSON: `ok` and `checks`."""
-        checks = [asdict(check) for check in self.checks]
-        return json.dumps({"ok": self.ok, "checks": checks}, ensure_ascii=False, indent=2)
-
-    def __str__(self) -> str:
-        """Return the lines, and a summary."""
-        lines = [self._format(check) for check in self.checks]
-        count = sum(check.status == "problem" for check in self.checks)
-        summary = doctor_hints.SUMMARY_PROBLEMS if count else doctor_hints.SUMMARY_OK
-        return "\n".join([*lines, _choose(summary, self.lang).format(count=count)])
-
-    __repr__ = __str__  # for notebooks
-
-    def _format(self, check: DoctorCheck) -> str:
-        word = _STATUS_WORDS[self.lang][check.status]
-        name = check.name if self.lang == "en" else _NAMES[check.name]
-        colon = ": " if self.lang == "en" else "："
-        hint = f" → {check.hint}" if check.hint else ""
-        return f"{word}  {name}{colon}{check.message}{hint}"
 
 
 def doctor(
@@ -151,6 +97,9 @@ def doctor(
     Returns:
         A `DoctorReport`: print it, or use its `ok` and `checks`. It never contains a token.
 
+    Raises:
+        CozeInvalidRequestError: `lang` is another language. Any other failure is in the report.
+
     Example:
         ```python
         from langchain_coze import doctor
@@ -163,6 +112,8 @@ def doctor(
         assert report.ok
         ```
     """
+    if lang not in {None, "en", "zh"}:
+        raise CozeInvalidRequestError(f"lang is {lang!r}.", hint=doctor_hints.LANGUAGE)
     examination = _Examination(
         lang=lang or _find_language(),
         bot_id=str(bot_id or os.environ.get("COZE_BOT_ID") or ""),
@@ -191,35 +142,35 @@ class _Examination:
     def run(self) -> None:
         """Make the checks."""
         has_token = any(os.environ.get(n) for n in ("COZE_API_TOKEN", "COZE_API_KEY"))
-        if has_token or self.fields.get("api_key") or not self.site:
+        has_token = has_token or any(self.fields.get(n) for n in ("api_key", "coze_api_key"))
+        if has_token or self.bot_id or self.workflow_id or not self.site:
             self._check_api()
         if self.site:
             self._check_site()
-        if self.chat and not self.has_asked:
-            text = self._translate(doctor_hints.NOTHING_TO_CHAT)
-            self._report("chat", "problem", text, doctor_hints.NAME_A_BOT)
+        elif not self.bot_id:
+            self._report_nobody()
 
     # --- The Coze API ----------------------------------------------------------------------------
 
     def _check_api(self) -> None:
         try:
             connection = CozeConnectionFields(**self.fields)
-        except (ValidationError, ValueError) as error:
+        except (ImportError, ValueError) as error:
             self._report_invalid("server", error)
             return
         self._check_address(connection.base_url, connection._is_studio)  # noqa: SLF001 - our own
-        if not self._check_token(connection):
+        client = self.fields.get("http_client")
+        if not self._check_proxy(connection.base_url, client) or not self._check_token(connection):
             return
         driver = connection._make_driver()  # noqa: SLF001 - our own
         self._attempt("workspaces", lambda: self._check_workspaces(driver))
-        if self.bot_id:
-            self._attempt("bot", lambda: self._check_bot(driver))
+        has_bot = bool(self.bot_id) and self._attempt("bot", lambda: self._check_bot(driver))
         if self.workflow_id:
             self._attempt("workflow", lambda: self._check_workflow(driver))
-        if self.chat and self.bot_id:
+        if self.chat and has_bot:
             self.has_asked = True
-            bot = ChatCoze(bot_id=self.bot_id, **self.fields)
-            self._attempt("chat", lambda: self._check_answer(bot))
+            fields = {"bot_id": self.bot_id, **self.fields}
+            self._attempt("chat", lambda: self._check_answer(ChatCoze(**fields)))
 
     def _check_address(self, base_url: str, is_studio: bool) -> None:  # noqa: FBT001 - of one caller
         host = urlsplit(base_url).hostname or ""
@@ -231,39 +182,53 @@ class _Examination:
             texts = doctor_hints.LOCAL if is_loopback(host) else doctor_hints.GATEWAY
             kind = self._translate(texts)
         self._report("server", "ok", f"{base_url} ({kind})")
-        self._check_proxy(base_url)
 
-    def _check_proxy(self, base_url: str) -> None:
-        if (client := self.fields.get("http_client")) is not None:
-            self._report("proxy", "ok", describe_client_proxy(client, base_url))
-            return
+    def _check_proxy(self, base_url: str, client: Any = None) -> bool:
+        """Check the proxy; return whether requests can be sent."""
         proxy = find_proxy(base_url)
-        if proxy is None:
-            self._report("proxy", "ok", self._translate(doctor_hints.NONE))
-            return
-        try:
-            require_usable(proxy)
-        except CozeError as error:
-            self._report_error("proxy", error)
+        if client is not None:
+            text = describe_client_proxy(client, base_url)
+            text = self._translate(doctor_hints.CLIENT_PROXY, text=text)
+        elif proxy is None:
+            text = self._translate(doctor_hints.NONE)
         else:
-            self._report("proxy", "ok", f"{format_proxy(proxy.url)} ({proxy.source})")
+            try:
+                require_usable(proxy)
+            except CozeError as error:
+                self._report_error("proxy", error)
+                return False
+            text = f"{format_proxy(proxy.url)} ({proxy.source})"
+        self._report("proxy", "ok", text)
+        return True
 
     def _check_token(self, connection: CozeConnectionFields) -> bool:
         """Check the token and the clock; return whether the other checks make sense."""
         token = connection.api_key
+        if token is None:
+            text = self._translate(doctor_hints.UNSET)
+            self._report("token", "problem", text, hints.NO_API_KEY)
+            return False
         if isinstance(token, SecretStr) and token.get_secret_value().startswith("eyJ"):
             text = self._translate(doctor_hints.PROJECT_KEY)
             self._report("token", "problem", text, doctor_hints.MOVE_PROJECT_KEY)
             return False
         try:
             driver = connection._make_driver()  # noqa: SLF001 - our own
-            reply, name = driver.run(_verify_token(self.bot_id or "1"))
-        except (CozeAuthenticationError, CozeConnectionError, CozeTimeoutError) as error:
+            driver.token_source.get()
+        except Exception as error:  # noqa: BLE001 - also what the user's function raises
             self._report_error("token", error)
             return False
-        except CozeError as error:
+        try:
+            reply, name = driver.run(_verify_token(self.bot_id or "1"))
+        except CozeAuthenticationError as error:
             self._report_error("token", error)
-            return True
+            return False
+        except Exception as error:  # noqa: BLE001 - also what the user's functions raise
+            # It says nothing of the token.
+            server = self.checks.pop(0).message
+            self._report_error("server", error, f"{server}{self._colon}")
+            self.checks.insert(0, self.checks.pop())
+            return False
         user = self._translate(doctor_hints.USER, name=name) if name else ""
         self._report("token", "ok", self._translate(doctor_hints.ACCEPTED, user=user))
         self._check_clock(reply)
@@ -346,11 +311,15 @@ class _Examination:
         options = {k: v for k, v in self.fields.items() if k in {"timeout", "max_retries"}}
         try:
             project = SiteFields(base_url=self.site, **options)
-        except (ValidationError, ValueError) as error:
+        except ValueError as error:
             self._report_invalid("site", error)
             return
-        if not any(check.name == "proxy" for check in self.checks):
-            self._check_proxy(project.base_url)
+        if not self._check_proxy(project.base_url):
+            return
+        if project.api_key is None:
+            text = self._translate(doctor_hints.UNSET_FOR_SITE)
+            self._report("site", "problem", text, site_hints.AUTHENTICATION)
+            return
         self._attempt("site", lambda: self._check_project(project))
 
     def _check_project(self, project: SiteFields) -> None:
@@ -363,6 +332,8 @@ class _Examination:
                 doctor_hints.SITE_WORKFLOW, address=project.base_url, inputs=names
             )
             self._report("site", "ok", text)
+            if not self.bot_id:
+                self._report_nobody()
             return
         text = self._translate(doctor_hints.SITE_AGENT, address=project.base_url)
         self._report("site", "ok", text)
@@ -371,39 +342,71 @@ class _Examination:
             agent = ChatCozeSite(base_url=project.base_url)
             self._attempt("chat", lambda: self._check_answer(agent))
 
+    def _report_nobody(self) -> None:
+        """Report that there is nobody to ask, if a question is wanted."""
+        if self.chat:
+            text = self._translate(doctor_hints.NOTHING_TO_CHAT)
+            self._report("chat", "problem", text, doctor_hints.NAME_A_BOT)
+
     # --- Lines -----------------------------------------------------------------------------------
 
-    def _attempt(self, name: str, check: Callable[[], None]) -> None:
-        """Make a check; an error is its result."""
+    @property
+    def _colon(self) -> str:
+        return ": " if self.lang == "en" else "："
+
+    def _attempt(self, name: str, check: Callable[[], None]) -> bool:
+        """Make a check; an error is its result. Return whether there was none."""
         try:
             check()
-        except CozeError as error:
+        except Exception as error:  # noqa: BLE001 - also what the user's functions raise
             self._report_error(name, error)
+            return False
+        return True
 
-    def _report_error(self, name: str, error: CozeError) -> None:
+    def _report_error(self, name: str, error: Exception, prefix: str = "") -> None:
+        """Report an error of this package, or what a function of the user has raised."""
+        if not isinstance(error, CozeError):
+            names = [n for n in ("default_headers", "http_client") if self.fields.get(n)]
+            names = names if name != "token" and names else ["api_key"]
+            sources = " / ".join(f"{n}=" for n in names)
+            text = self._translate(doctor_hints.RAISED, error=type(error).__name__, names=sources)
+            self._report(name, "problem", prefix + text, doctor_hints.CALL_IT)
+            return
         codes = {"code": error.code, "logid": error.logid}
         known = ", ".join(f"{key} {value}" for key, value in codes.items() if value)
-        message = " ".join(error.message.split())
-        text = f"{message} ({known})" if known else message
-        self._report(name, "problem", text, error.hint or "")
+        message = f"{error.message} ({known})" if known else error.message
+        text = next(text for kind, text in _TEXTS.items() if isinstance(error, kind))
+        text = self._translate(text, message=message)
+        self._report(name, "problem", prefix + text, error.hint or "")
 
-    def _report_invalid(self, name: str, error: ValueError) -> None:
-        text = str(error)
+    def _report_invalid(self, name: str, error: Exception) -> None:
+        """Report a setting that is wrong; once, if it is one of the API and of the site."""
+        text, setting = choose(str(error), self.lang), ""
         if isinstance(error, ValidationError):
-            text = error.errors(include_url=False, include_input=False)[0]["msg"]
-            text = text.removeprefix("Value error, ")
-        self._report(name, "problem", _choose(text, self.lang), doctor_hints.INVALID_SETTING)
+            details = error.errors(include_url=False, include_input=False)[0]
+            setting = str(next(iter(details["loc"]), ""))
+            text = choose(details["msg"].removeprefix("Value error, "), self.lang)
+            text = text if setting in text else f"{setting}{self._colon}{text}"
+        if any(check.message == text for check in self.checks):
+            return
+        key = "site" if (name, setting) == ("site", "base_url") else setting
+        setting = _SETTINGS.get(key, f"{setting}=" if setting else "")
+        hint = doctor_hints.INVALID_SETTING.format(setting=setting) if setting else ""
+        self._report(name, "problem", text, hint)
 
     def _report(self, name: str, status: Status, text: str, hint: str = "") -> None:
         if hint:  # without its first word; that of the clock may stand before another one
             lines = hint.splitlines()
-            hint = _choose("\n".join(lines[-2:]), self.lang)
+            hint = choose("\n".join(lines[-2:]), self.lang)
             hint = hint.removeprefix("Hint: ").removeprefix("提示：")
-        check = DoctorCheck(name=name, status=status, message=redact(text), hint=redact(hint))
-        self.checks.append(check)
+        check = DoctorCheck(
+            name=name, status=status, message=_to_line(redact(text)), hint=_to_line(redact(hint))
+        )
+        if check not in self.checks:  # the proxy of the API may be that of the site
+            self.checks.append(check)
 
     def _translate(self, text: str, /, **values: Any) -> str:
-        return _choose(text, self.lang).format(**values)
+        return choose(text, self.lang).format(**values)
 
     def _list_names(self, items: Any) -> str:
         """Return the names in a list of objects."""
@@ -429,10 +432,13 @@ def _verify_token(bot_id: str) -> Flow[tuple[Reply | None, str]]:
 
     Raises:
         CozeAuthenticationError: The server refuses the token.
+        CozeError: The server has not judged the token.
     """
     try:
         reply, user = yield from fetch_user(_POLICY)
-    except CozePermissionError:
+    except CozePermissionError as error:
+        if error.code is None:  # of a gateway
+            raise
         return None, ""  # a token that may not read its user
     except CozeError as error:
         if not is_missing_route(error):
@@ -441,17 +447,22 @@ def _verify_token(bot_id: str) -> Flow[tuple[Reply | None, str]]:
         return reply, str(user.get("nick_name") or user.get("user_name") or "")
     try:  # Coze Studio: whatever it says of a bot, it has judged the token first
         yield from fetch_bot(bot_id, _POLICY)
-    except (CozeAuthenticationError, CozeConnectionError, CozeTimeoutError):
+    except (
+        CozeAuthenticationError,
+        CozeConnectionError,
+        CozeRateLimitError,
+        CozeTimeoutError,
+    ):
         raise
-    except CozeError:
-        pass
+    except CozeError as error:
+        if error.status_code in _GATEWAY_STATUSES:
+            raise
     return None, ""
 
 
-def _choose(text: str, lang: Language) -> str:
-    """Return the line of a bilingual text in a language; the last one for Chinese."""
-    lines = text.splitlines()
-    return lines[0] if lang == "en" else lines[-1]
+def _to_line(text: str) -> str:
+    """Return a text as one line without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _shorten(text: str) -> str:

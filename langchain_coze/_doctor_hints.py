@@ -50,6 +50,9 @@ answered: {text}
 NONE = """\
 none
 无"""
+CLIENT_PROXY = """\
+{text}
+自定义 HTTP 客户端（{text}）"""
 REQUIRED = """\
 {name} (required)
 {name}（必填）"""
@@ -62,6 +65,12 @@ Problems: {count}
 
 # --- Problems ------------------------------------------------------------------------------------
 
+UNSET = """\
+No Coze token is set.
+未设置扣子令牌"""
+UNSET_FOR_SITE = """\
+The token of the project is missing: COZE_SITE_TOKEN is not set
+缺少项目令牌：未设置 COZE_SITE_TOKEN"""
 PROJECT_KEY = """\
 COZE_API_TOKEN holds the token of a coze.site project (eyJ…), which the Coze API does not accept
 COZE_API_TOKEN 是 coze.site 项目的令牌（eyJ…），扣子 API 不接受"""
@@ -90,5 +99,47 @@ NAME_A_BOT = """\
 Hint: Pass --bot with its id, or --site with the address of an agent.
 提示：请用 --bot 指定智能体 ID，或用 --site 指定智能体项目的地址。"""
 INVALID_SETTING = """\
-Hint: Correct the setting: base_url= or COZE_API_BASE, --site or COZE_SITE_BASE.
-提示：请修改设置：base_url= 或 COZE_API_BASE，--site 或 COZE_SITE_BASE。"""
+Hint: Correct the setting {setting}.
+提示：请修改设置 {setting}。"""
+RAISED = """\
+{names} raised an exception of the class {error}
+{names} 引发了 {error} 异常"""
+CALL_IT = """\
+Hint: Call your own function or object without Coze to see what is wrong, and correct it.
+提示：请单独调用您传入的函数或对象，查明原因并修改。"""
+LANGUAGE = """\
+Hint: Pass lang="en" or lang="zh", or omit it for the language of the system.
+提示：请传入 lang="en" 或 lang="zh"；不传时使用系统语言。"""
+
+# --- Errors of the calls: their own text is English ----------------------------------------------
+
+AUTHENTICATION = """\
+{message}
+令牌未通过验证（{message}）"""
+PERMISSION = """\
+{message}
+没有权限（{message}）"""
+NOT_FOUND = """\
+{message}
+不存在或未发布（{message}）"""
+INVALID_REQUEST = """\
+{message}
+请求无法发送或被拒绝（{message}）"""
+RATE = """\
+{message}
+请求过于频繁（{message}）"""
+QUOTA = """\
+{message}
+额度已用尽或已欠费（{message}）"""
+SERVER = """\
+{message}
+服务端出错（{message}）"""
+CONNECTION = """\
+{message}
+无法连接（{message}）"""
+TIMEOUT = """\
+{message}
+等待超时（{message}）"""
+FAILED = """\
+{message}
+检查失败（{message}）"""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import Field
 
 from langchain_coze._api.accounts import fetch_bot, list_bots
-from langchain_coze._api.ids import validate_ids
+from langchain_coze._api.ids import require_id
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.connection import CozeConnectionFields
 
@@ -121,6 +121,7 @@ class CozeBots(CozeConnectionFields):
             publish_status: Which bots; None for those that are published.
 
         Raises:
+            CozeInvalidRequestError: The field `workspace_id` is no id.
             CozeNotFoundError: Coze Studio does not list bots.
             CozeError: Any other failure.
         """
@@ -135,7 +136,7 @@ class CozeBots(CozeConnectionFields):
         return await self._make_driver().arun(self._list(publish_status))
 
     def _list(self, publish_status: str | None) -> Flow[BotSummaries]:
-        query = {"workspace_id": self.workspace_id}
+        query = {"workspace_id": require_id("workspace_id", self.workspace_id)}
         if publish_status:
             query["publish_status"] = publish_status
         items = yield from list_bots(query, RetryPolicy(max_retries=self.max_retries))
@@ -157,6 +158,7 @@ class CozeBots(CozeConnectionFields):
             bot_id: The bot.
 
         Raises:
+            CozeInvalidRequestError: `bot_id` is no id.
             CozeNotFoundError: It does not exist, or is not published to the API.
             CozeError: Any other failure.
         """
@@ -167,13 +169,13 @@ class CozeBots(CozeConnectionFields):
         return await self._make_driver().arun(self._describe(bot_id))
 
     def _describe(self, bot_id: str) -> Flow[BotDescription]:
-        validate_ids(bot_id=str(bot_id))
-        bot = yield from fetch_bot(str(bot_id), RetryPolicy(max_retries=self.max_retries))
+        bot_id = require_id("bot_id", bot_id)
+        bot = yield from fetch_bot(bot_id, RetryPolicy(max_retries=self.max_retries))
         prompt, knowledge, model = (
             _to_mapping(bot.get(key)) for key in ("prompt_info", "knowledge", "model_info")
         )
         return BotDescription(
-            id=_to_text(bot, "bot_id") or str(bot_id),
+            id=_to_text(bot, "bot_id") or bot_id,
             name=_to_text(bot, "name"),
             description=_to_text(bot, "description"),
             prompt=_to_text(prompt, "prompt"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from langchain_core.messages import AIMessage, convert_to_messages
+from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 from pydantic import Field
 
 from langchain_coze import _account_hints as account_hints
@@ -21,6 +21,7 @@ from langchain_coze._api.conversations import (
     send_message_feedback,
 )
 from langchain_coze._api.files import upload_all
+from langchain_coze._api.ids import require_id
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.connection import CozeConnectionFields
 from langchain_coze._convert.stored_messages import to_langchain_messages
@@ -33,7 +34,7 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage, MessageLikeRepresentation
+    from langchain_core.messages import MessageLikeRepresentation
 
     from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Flow
@@ -106,11 +107,11 @@ class CozeConversations(CozeConnectionFields):
 
         Args:
             messages: Messages that it begins with; their files are uploaded.
-            name: Its name, at most 100 characters.
+            name: Its name, 1 to 100 characters.
 
         Raises:
-            CozeInvalidRequestError: The name is too long, a message cannot be sent, or the server
-                is a Coze Studio, which ignores the messages.
+            CozeInvalidRequestError: The name is empty or too long, a message cannot be sent,
+                `bot_id` is no id, or the server is a Coze Studio, which ignores the messages.
             CozeError: Any other failure.
         """
         return self._make_driver().run(self._create(messages, name))
@@ -124,9 +125,10 @@ class CozeConversations(CozeConnectionFields):
     def _create(
         self, messages: Sequence[MessageLikeRepresentation], name: str | None
     ) -> Flow[CozeConversation]:
-        draft = convert_stored(convert_to_messages(messages))
+        draft = convert_stored(_to_messages(messages))
         if name is not None:
             _check_name(name)
+        bot_id = require_id("bot_id", self.bot_id) if self.bot_id else None
         if draft and self._is_studio:
             raise CozeInvalidRequestError(
                 "A new conversation of Coze Studio cannot have messages.",
@@ -136,7 +138,7 @@ class CozeConversations(CozeConnectionFields):
         file_ids = yield from upload_all(
             files, _runtime.uploaded_file_ids, self.base_url, self._policy
         )
-        body = {"bot_id": self.bot_id, "name": name, "messages": serialize_entries(draft, file_ids)}
+        body = {"bot_id": bot_id, "name": name, "messages": serialize_entries(draft, file_ids)}
         fields = {key: value for key, value in body.items() if value}
         return _read((yield from create_conversation(fields, self._policy)))
 
@@ -144,7 +146,7 @@ class CozeConversations(CozeConnectionFields):
         """Return the conversations of the bot, newest first, from all pages.
 
         Raises:
-            CozeInvalidRequestError: There is no `bot_id`.
+            CozeInvalidRequestError: There is no `bot_id`, or it is no id.
             CozeError: Any other failure.
         """
         return self._make_driver().run(self._list())
@@ -156,17 +158,18 @@ class CozeConversations(CozeConnectionFields):
     def _list(self) -> Flow[Conversations]:
         if not self.bot_id:
             raise CozeInvalidRequestError("No bot is set.", hint=account_hints.NO_BOT_FOR_LIST)
-        return [_read(item) for item in (yield from list_conversations(self.bot_id, self._policy))]
+        bot_id = require_id("bot_id", self.bot_id)
+        return [_read(item) for item in (yield from list_conversations(bot_id, self._policy))]
 
     def rename(self, conversation: ConversationId, name: str) -> CozeConversation:
         """Rename a conversation and return it.
 
         Args:
             conversation: The conversation or its id.
-            name: Its new name, at most 100 characters.
+            name: Its new name, 1 to 100 characters.
 
         Raises:
-            CozeInvalidRequestError: The name is empty or too long.
+            CozeInvalidRequestError: The name is empty or too long, or `conversation` is no id.
             CozeError: Any other failure.
         """
         return self._make_driver().run(self._rename(conversation, name))
@@ -177,8 +180,9 @@ class CozeConversations(CozeConnectionFields):
 
     def _rename(self, conversation: ConversationId, name: str) -> Flow[CozeConversation]:
         _check_name(name)
-        fields = yield from rename_conversation(_get_id(conversation), name, self._policy)
-        return _read({"id": _get_id(conversation), "name": name, **fields})
+        conversation_id = _get_id(conversation)
+        fields = yield from rename_conversation(conversation_id, name, self._policy)
+        return _read({"id": conversation_id, "name": name, **fields})
 
     def clear(self, conversation: ConversationId) -> None:
         """Begin a new section: the messages stay, but the bot no longer sees the earlier ones.
@@ -187,7 +191,8 @@ class CozeConversations(CozeConnectionFields):
             conversation: The conversation or its id.
 
         Raises:
-            CozeError: Coze reported an error or could not be reached.
+            CozeInvalidRequestError: `conversation` is no id.
+            CozeError: Any other failure.
         """
         self._make_driver().run(clear_conversation(_get_id(conversation), self._policy))
 
@@ -202,7 +207,8 @@ class CozeConversations(CozeConnectionFields):
             conversation: The conversation or its id.
 
         Raises:
-            CozeError: Coze reported an error or could not be reached.
+            CozeInvalidRequestError: `conversation` is no id.
+            CozeError: Any other failure.
         """
         self._make_driver().run(delete_conversation(_get_id(conversation), self._policy))
 
@@ -222,7 +228,8 @@ class CozeConversations(CozeConnectionFields):
             `ChatCoze` in thread mode continues the conversation from it.
 
         Raises:
-            CozeError: Coze reported an error or could not be reached.
+            CozeInvalidRequestError: `conversation` is no id.
+            CozeError: Any other failure.
         """
         return self._make_driver().run(self._list_messages(conversation))
 
@@ -304,10 +311,7 @@ def _prepare_feedback(
     model: Any,
 ) -> tuple[Driver, Flow[None]]:
     """Return the driver and the flow of a rating; reject what Coze would not accept."""
-    if feedback not in _FEEDBACK_TYPES:
-        raise CozeInvalidRequestError(
-            f"The feedback is {feedback!r}.", hint=account_hints.FEEDBACK_TYPE
-        )
+    body = _build_rating(feedback, reason_types, comment)
     metadata = message.response_metadata if isinstance(message, AIMessage) else {}
     conversation_id, message_id = metadata.get("conversation_id"), metadata.get("message_id")
     if not conversation_id or not message_id:
@@ -315,28 +319,48 @@ def _prepare_feedback(
             "This message names no answer of a Coze conversation.",
             hint=account_hints.FEEDBACK_MESSAGE,
         )
-    reasons = [reason_types] if isinstance(reason_types, str) else list(reason_types)
-    too_long = [reason for reason in reasons if len(reason) > _MAX_REASON_LENGTH]
-    if len(reasons) > _MAX_REASONS or too_long or len(comment or "") > _MAX_COMMENT_LENGTH:
-        raise CozeInvalidRequestError(
-            f"The feedback is too long: {len(reasons)} reasons, {len(too_long)} of them too long, "
-            f"and a comment of {len(comment or '')} characters.",
-            hint=account_hints.FEEDBACK_LIMITS,
-        )
-    body: dict[str, Any] = {"feedback_type": feedback}
-    if reasons:
-        body["reason_types"] = reasons
-    if comment:
-        body["comment"] = comment
+    conversation_id = require_id("conversation_id", conversation_id)
+    message_id = require_id("message_id", message_id)
     connection = CozeConnectionFields() if model is None else model
     if not isinstance(connection, CozeConnectionFields):
+        names = (c.__name__ for c in type(model).__mro__)
+        name = next(n for n in names if n.isidentifier() and not n.startswith("_"))
         raise CozeInvalidRequestError(
-            f"A {type(model).__name__} does not say how to reach Coze.",
+            f"model is of the type {name}, which does not say how to reach Coze.",
             hint=account_hints.CONNECTION,
         )
     policy = RetryPolicy(max_retries=connection.max_retries)
-    flow = _send_feedback(str(conversation_id), str(message_id), body, policy)
+    flow = _send_feedback(conversation_id, message_id, body, policy)
     return connection._make_driver(), flow  # noqa: SLF001 - our own
+
+
+def _build_rating(feedback: str, reason_types: Any, comment: Any) -> dict[str, Any]:
+    """Return the body of a rating."""
+    if feedback not in _FEEDBACK_TYPES:
+        raise CozeInvalidRequestError(
+            f"The feedback is {feedback!r}.", hint=account_hints.FEEDBACK_TYPE
+        )
+    reasons = [reason_types] if isinstance(reason_types, str) else reason_types
+    reasons = list(reasons) if isinstance(reasons, Iterable) else [reasons]
+    if not all(isinstance(reason, str) for reason in reasons):
+        raise CozeInvalidRequestError(
+            f"reason_types={reason_types!r} is not a list of texts.",
+            hint=account_hints.FEEDBACK_REASONS,
+        )
+    if not isinstance(comment, str | None):
+        raise CozeInvalidRequestError(
+            f"comment={comment!r} is not a text.", hint=account_hints.FEEDBACK_COMMENT
+        )
+    too_long = [reason for reason in reasons if len(reason) > _MAX_REASON_LENGTH]
+    if len(reasons) > _MAX_REASONS or too_long or len(comment or "") > _MAX_COMMENT_LENGTH:
+        count = f"{len(reasons)} reason{'' if len(reasons) == 1 else 's'}"
+        raise CozeInvalidRequestError(
+            f"The feedback is too long: {count}, {len(too_long)} of them too long, "
+            f"and a comment of {len(comment or '')} characters.",
+            hint=account_hints.FEEDBACK_LIMITS,
+        )
+    body = {"feedback_type": feedback, "reason_types": reasons, "comment": comment}
+    return {key: value for key, value in body.items() if value}
 
 
 def _send_feedback(
@@ -365,7 +389,26 @@ def _read(fields: Mapping[str, Any]) -> CozeConversation:
 
 
 def _get_id(conversation: ConversationId) -> str:
-    return conversation.id if isinstance(conversation, CozeConversation) else str(conversation)
+    value = conversation.id if isinstance(conversation, CozeConversation) else conversation
+    return require_id("conversation_id", value)
+
+
+def _to_messages(messages: Any) -> Messages:
+    """Return LangChain messages; a str would be a list of letters."""
+    if isinstance(messages, Iterable) and not isinstance(
+        messages, str | bytes | Mapping | BaseMessage
+    ):
+        try:
+            return convert_to_messages(messages)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise CozeInvalidRequestError(
+                f"messages cannot be read ({type(error).__name__}): {repr(messages)[:200]}",
+                hint=account_hints.CONVERSATION_MESSAGES,
+            ) from error
+    raise CozeInvalidRequestError(
+        f"messages={repr(messages)[:200]} is not a list of messages.",
+        hint=account_hints.CONVERSATION_MESSAGES,
+    )
 
 
 def _check_name(name: str) -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from langchain_coze import _account_hints as account_hints
 from langchain_coze import _hints as hints
 from langchain_coze.errors import CozeInvalidRequestError
 
-_NO_ID = re.compile(r"[\s/]")  # of an address or of a name; other ids are for Coze to judge
-_KINDS = {"bot_id": "/bot/", "workflow_id": "workflow_id=", "app_id": "/project-ide/"}
+# Of an address, a path or a name; other ids are for Coze to judge.
+_NO_ID = re.compile(r"[\s/\\?#%\x00-\x1f\x7f]|^\.+$")
+_KINDS = {
+    "bot_id": "/bot/",
+    "workflow_id": "workflow_id=",
+    "app_id": "/project-ide/",
+    "workspace_id": "/space/",
+}
 
 
 def validate_ids(**ids: str | None) -> None:
@@ -22,10 +30,30 @@ def validate_ids(**ids: str | None) -> None:
     """
     for name, value in ids.items():
         if value and _NO_ID.search(value):
-            before = _KINDS[name]
-            found = re.search(rf"{before}(\d+)", value)
-            hint = hints.ID_IN_URL if found else hints.ID_FORM
-            raise CozeInvalidRequestError(
-                f"{name}={value!r} is not an id.",
-                hint=hint.format(name=name, before=before, id=found and found[1]),
-            )
+            raise _refuse(name, value)
+
+
+def require_id(name: str, value: Any) -> str:
+    """Return an id as text; reject a missing one and what `validate_ids` rejects.
+
+    Args:
+        name: The name of the argument.
+        value: The id: a str or an int.
+
+    Raises:
+        CozeInvalidRequestError: The value is no id.
+    """
+    if not value or isinstance(value, bool) or not isinstance(value, str | int):
+        raise _refuse(name, value)
+    validate_ids(**{name: str(value)})
+    return str(value)
+
+
+def _refuse(name: str, value: Any) -> CozeInvalidRequestError:
+    before = _KINDS.get(name)
+    found = re.search(rf"{before}(\d+)", str(value)) if before else None
+    hint = hints.ID_IN_URL if found else hints.ID_FORM if before else account_hints.STORED_ID
+    return CozeInvalidRequestError(
+        f"{name}={value!r} is not an id.",
+        hint=hint.format(name=name, before=before, id=found and found[1]),
+    )

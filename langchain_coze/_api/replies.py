@@ -105,6 +105,7 @@ def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
         is_gateway = is_html(body) and isinstance(error, (CozePermissionError, CozeServerError))
         return error.with_context(hint=hints.GATEWAY) if is_gateway else error
     error_class: type[CozeError] = CozeInvalidRequestError
+    hint = hints.API_ADDRESS
     if reply.status_code >= _HTTP_REDIRECT:
         message = f"{answer}, a redirect, and redirects are not followed."
     elif not reply.body:
@@ -112,7 +113,9 @@ def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
     else:
         expected = "a stream of events" if stream else "JSON"
         message = f"Coze should have sent {expected}, but sent: {text}"
-    return error_class(message, hint=hints.API_ADDRESS, **context)
+        if reply.json is None and "json" in reply.headers.get("content-type", ""):
+            hint = hints.TRUNCATED  # the API has answered
+    return error_class(message, hint=hint, **context)
 
 
 def collect_error_context(reply: Reply) -> dict[str, Any]:

@@ -204,6 +204,71 @@ def test_a_bad_name_is_refused_before_anything_is_sent(
         call(conversations, "create", name=name)
     with pytest.raises(CozeInvalidRequestError, match="The name is"):
         call(conversations, "rename", "7400", name)
+    with pytest.raises(CozeInvalidRequestError, match="a name of 1 to 100 characters"):
+        call(conversations, "rename", "7400", name)
+    assert coze.requests == []
+
+
+NO_IDS = ["", None, "../x", "..", "a b", "5?x=1", "5#", "5%2f", "5\x00", True, ["5"], 5.0]
+
+
+@pytest.mark.parametrize("wrong", NO_IDS)
+@pytest.mark.parametrize("name", ["rename", "clear", "delete", "messages"])
+def test_what_is_no_id_of_a_conversation_is_refused_before_anything_is_sent(
+    call: Callable[..., Any], coze: LocalCoze, name: str, wrong: Any
+) -> None:
+    arguments = ["new"] if name == "rename" else []
+    with pytest.raises(CozeInvalidRequestError) as raised:
+        call(conversations_of(coze), name, wrong, *arguments)
+    assert raised.value.message == f"conversation_id={wrong!r} is not an id."
+    assert "the id that Coze has returned" in str(raised.value)
+    assert coze.requests == []
+
+
+@pytest.mark.parametrize("wrong", NO_IDS)
+def test_what_is_no_id_of_a_bot_or_workspace_is_refused_before_anything_is_sent(
+    call: Callable[..., Any], coze: LocalCoze, wrong: Any
+) -> None:
+    bots = CozeBots(workspace_id=coze.workspace_id, **account(coze))
+    with pytest.raises(CozeInvalidRequestError) as raised:
+        call(bots, "describe", wrong)
+    assert raised.value.message == f"bot_id={wrong!r} is not an id."
+    assert "the number after /bot/" in str(raised.value)
+    if wrong and type(wrong) is str:
+        with pytest.raises(CozeInvalidRequestError, match="the number after /space/"):
+            call(CozeBots(workspace_id=wrong, **account(coze)), "list")
+        for name in ("list", "create"):
+            with pytest.raises(CozeInvalidRequestError, match="the number after /bot/"):
+                call(conversations_of(coze, bot_id=wrong), name)
+    assert coze.requests == []
+
+
+def test_numbers_are_ids(call: Callable[..., Any], coze: LocalCoze) -> None:
+    made = call(conversations_of(coze), "create")
+    call(conversations_of(coze), "delete", int(made.id))
+    bots = CozeBots(workspace_id=int(coze.workspace_id), **account(coze))
+    assert call(bots, "describe", int(BOTS[0].bot_id or 0)).name == "recite"
+
+
+@pytest.mark.parametrize(
+    ("messages", "problem"),
+    [
+        ("hi", "messages='hi' is not a list of messages"),
+        (b"hi", "messages=b'hi' is not a list"),
+        (HumanMessage("hi"), "messages=HumanMessage.* is not a list"),
+        ({"role": "user", "content": "hi"}, "messages={.* is not a list"),
+        (5, "messages=5 is not a list"),
+        (None, "messages=None is not a list"),
+        ([5], r"messages cannot be read \(NotImplementedError\): \[5\]"),
+        ([("nobody", "hi")], r"messages cannot be read \(ValueError\)"),
+    ],
+)
+def test_what_is_no_list_of_messages_is_refused_before_anything_is_sent(
+    call: Callable[..., Any], coze: LocalCoze, messages: Any, problem: str
+) -> None:
+    with pytest.raises(CozeInvalidRequestError, match=problem) as raised:
+        call(conversations_of(coze), "create", messages)
+    assert "Pass a list of messages" in str(raised.value)
     assert coze.requests == []
 
 
@@ -269,7 +334,13 @@ def test_the_answer_of_a_chatflow_is_rated(coze: LocalCoze) -> None:
     langchain_coze.send_feedback(answer, "like", model=flow)
 
 
-GOOD = AIMessage("Hi", response_metadata={"conversation_id": "7400", "message_id": "7401"})
+def build_answer(conversation_id: Any, message_id: Any) -> AIMessage:
+    metadata = {"conversation_id": conversation_id, "message_id": message_id}
+    return AIMessage("Hi", response_metadata=metadata)
+
+
+GOOD = build_answer("7400", "7401")
+BOUND = ChatCoze(bot_id="5", api_key="pat_example").bind(user_id="ada")
 
 
 @pytest.mark.parametrize(
@@ -281,7 +352,16 @@ GOOD = AIMessage("Hi", response_metadata={"conversation_id": "7400", "message_id
         (GOOD, "like", {"reason_types": ["r"] * 11}, "11 reasons"),
         (GOOD, "like", {"reason_types": ["r" * 31]}, "1 of them too long"),
         (GOOD, "like", {"comment": "c" * 251}, "251 characters"),
-        (GOOD, "like", {"model": "coze"}, "A str does not say how"),
+        (GOOD, "like", {"reason_types": ["r" * 31] * 1}, "1 reason, 1 of them"),
+        (GOOD, "like", {"reason_types": [5]}, r"reason_types=\[5\] is not a list of texts"),
+        (GOOD, "like", {"reason_types": None}, "reason_types=None is not"),
+        (GOOD, "like", {"reason_types": 5}, "reason_types=5 is not"),
+        (GOOD, "like", {"comment": 5}, "comment=5 is not a text"),
+        (GOOD, "like", {"model": "coze"}, "model is of the type str, which does not say how"),
+        (GOOD, "like", {"model": BOUND}, "model is of the type RunnableBinding, which"),
+        (build_answer("../x", "7401"), "like", {}, "conversation_id='../x' is not an id"),
+        (build_answer("7400", ".."), "like", {}, "message_id='..' is not an id"),
+        (build_answer("7400", ["7"]), "like", {}, r"message_id=\['7'\] is not an id"),
     ],
 )
 def test_what_cannot_be_rated_is_refused_before_anything_is_sent(
