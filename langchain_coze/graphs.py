@@ -248,7 +248,7 @@ def _bind_tools(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnabl
         return _ConfigurableModel(default=model, tools=list(tools))
     if not hasattr(model, "bind_tools"):
         raise CozeInvalidRequestError(
-            f"A {type(model).__name__} does not support tools: it has no bind_tools.",
+            f"The model ({type(model).__name__}) does not support tools: it has no bind_tools.",
             hint=hints.CHAT_MODEL,
         )
     return cast("BaseChatModel", model).bind_tools(tools)

@@ -285,7 +285,7 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     def _prepare_resume(self, interrupt: CozeWorkflowInterrupt, answer: Any) -> PreparedRun:
         if not isinstance(interrupt, CozeWorkflowInterrupt):
             raise CozeInvalidRequestError(
-                f"The interrupt is a {type(interrupt).__name__}, not a CozeWorkflowInterrupt.",
+                f"The interrupt is of type {type(interrupt).__name__}, not CozeWorkflowInterrupt.",
                 hint=hints.RESUME,
             )
         engine = self._make_engine()

@@ -213,7 +213,7 @@ class BotFields(CallArguments, CozeConnectionFields):
             conversation_id = self.conversation_id
         if conversation_id is not None and not isinstance(conversation_id, (str, int)):
             raise CozeInvalidRequestError(
-                f"{CONFIG_KEY} is a {type(conversation_id).__name__}.",
+                f"{CONFIG_KEY} is of type {type(conversation_id).__name__}.",
                 hint=hints.CONVERSATION_ID,
             )
         return _to_id(conversation_id) or None

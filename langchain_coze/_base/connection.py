@@ -83,7 +83,8 @@ def _call_headers(function: Callable[[], Any]) -> Mapping[str, str]:
         headers.close()
     if not isinstance(headers, Mapping) or not all(isinstance(v, str) for v in headers.values()):
         raise CozeInvalidRequestError(
-            f"default_headers returned a {type(headers).__name__}, not a mapping of str to str.",
+            f"default_headers returned a value of type {type(headers).__name__}, "
+            "not a mapping of str to str.",
             hint=hints.HEADER_FUNCTION,
         )
     try:

@@ -86,7 +86,7 @@ def validate_options(options: ChatOptions) -> None:
         value = options.request_fields.get(name, {})
         if not isinstance(value, Mapping):
             raise CozeInvalidRequestError(
-                f"{name} is a {type(value).__name__}, not a dict.",
+                f"{name} is of type {type(value).__name__}, not a dict.",
                 hint=hints.NAMES_AND_VALUES.format(name=name),
             )
     if options.workflow_id:

@@ -69,7 +69,9 @@ def prepare_documents(
     items = _list_items(documents, Document)
     for number, item in enumerate(items):
         if not isinstance(item, Document) or not item.page_content.strip():
-            problem = "is empty" if isinstance(item, Document) else f"is a {type(item).__name__}"
+            problem = (
+                "is empty" if isinstance(item, Document) else f"is of type {type(item).__name__}"
+            )
             raise _refuse(f"Document {number} {problem}.", knowledge_hints.DOCUMENT)
     given = [item.id for item in items] if ids is None else ids
     record_ids = _complete_ids(given, len(items))
@@ -173,7 +175,7 @@ def _open_file(file: File) -> tuple[str, Callable[[], bytes], str]:
     elif isinstance(file, tuple) and len(file) == 2 and isinstance(file[1], bytes):  # noqa: PLR2004 - a pair
         name, read = str(file[0]), partial(bytes, file[1])
     else:
-        raise _refuse(f"A {type(file).__name__} is no file.", knowledge_hints.FILE)
+        raise _refuse(f"A file is of type {type(file).__name__}.", knowledge_hints.FILE)
     kind = name.rpartition(".")[2].lower() if "." in name else ""
     if kind not in _FILE_TYPES:
         raise _refuse(f"{name!r} has a type that Coze refuses.", knowledge_hints.FILE_TYPE)

@@ -122,7 +122,7 @@ def to_plain_data(value: Any) -> Any:
 def shorten_repr(value: Any) -> str:
     """Return the repr of a value for an error message, or its type if the repr is long."""
     text = repr(value)
-    return text if len(text) <= 40 else f"a {type(value).__name__}"  # noqa: PLR2004 - characters
+    return text if len(text) <= 40 else f"a value of type {type(value).__name__}"  # noqa: PLR2004 - characters
 
 
 def validate_inputs(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def test_a_config_reaches_the_bot_through_chains(coze: LocalCoze) -> None:
 def test_an_invalid_conversation_id_is_an_error(coze: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeNotFoundError, match="code 4002"):
         ask(make_chat(coze, conversation_id="123"), "one")
-    with pytest.raises(CozeInvalidRequestError, match="coze_conversation_id is a list"):
+    with pytest.raises(CozeInvalidRequestError, match="coze_conversation_id is of type list"):
         ask(make_chat(coze), "one", config={"configurable": {"coze_conversation_id": ["1"]}})
 
 

@@ -97,7 +97,7 @@ def test_numbers_of_a_workflow_are_sent_as_text(ask: CallStyle) -> None:
 @pytest.mark.parametrize("name", ["custom_variables", "meta_data", "extra_params", "parameters"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_text_in_place_of_a_dict_is_refused(coze: LocalCoze, ask: CallStyle, name: str) -> None:
-    with pytest.raises(CozeInvalidRequestError, match=f"{name} is a str, not a dict"):
+    with pytest.raises(CozeInvalidRequestError, match=f"{name} is of type str, not a dict"):
         ask(make_chat(coze), QUESTION, **{name: "s"})
     assert coze.requests == []
 
@@ -107,7 +107,9 @@ def test_a_text_in_place_of_a_dict_is_refused_in_a_context(
     coze: LocalCoze, *, use_async: bool
 ) -> None:
     agent = create_coze_agent(make_chat(coze), name="tea")
-    with pytest.raises(CozeInvalidRequestError, match="custom_variables is a str, not a dict"):
+    with pytest.raises(
+        CozeInvalidRequestError, match="custom_variables is of type str, not a dict"
+    ):
         run_agent(agent, {"custom_variables": "s"}, use_async=use_async)
 
 

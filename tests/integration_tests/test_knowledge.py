@@ -573,7 +573,7 @@ def test_a_file_that_vanishes_does_not_lose_the_others(coze: LocalCoze, tmp_path
 
 BAD_DOCUMENTS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "empty": ([TEA, Document("  \n")], {}, "Document 1 is empty"),
-    "text": ([TEA, "text"], {}, "Document 1 is a str"),
+    "text": ([TEA, "text"], {}, "Document 1 is of type str"),
     "too large": ([Document("x" * 12_000_000)], {}, "too large"),
     "two of one id": ([TEA, RICE.model_copy(update={"id": "tea"})], {}, "'tea'"),
     "fewer ids": ([TEA, RICE], {"ids": ["tea"]}, "Number of ids: 1. Number of documents: 2"),
@@ -593,7 +593,7 @@ BAD_FILES: dict[str, tuple[Any, str]] = {
     "empty": (("notes.txt", b" \n"), "'notes.txt' is empty"),
     "missing": ("nowhere/notes.txt", "'notes.txt' cannot be read"),
     "a null byte": ("no\0tes.txt", "cannot be read"),
-    "no file": (7, "A int is no file"),
+    "no file": (7, "A file is of type int"),
     "too large": (("notes.txt", b"x" * 12_000_000), "too large"),
 }
 

@@ -114,9 +114,9 @@ async def _later() -> dict[str, str]:
 def _bad_headers() -> Iterator[Any]:
     yield {"Authorization": "Bearer secret-word"}, "Authorization"
     yield {"X-Tea": "茶 secret-word"}, "X-Tea"
-    yield {"X-Tea": 7}, "returned a dict"
-    yield None, "returned a NoneType"
-    yield "secret-word", "returned a str"
+    yield {"X-Tea": 7}, "returned a value of type dict"
+    yield None, "returned a value of type NoneType"
+    yield "secret-word", "returned a value of type str"
 
 
 @pytest.mark.parametrize(("headers", "problem"), list(_bad_headers()))
@@ -132,7 +132,7 @@ def test_headers_that_cannot_be_sent_are_refused(
 
 
 def test_an_async_function_is_refused(coze: LocalCoze) -> None:
-    with pytest.raises(CozeInvalidRequestError, match="returned a coroutine"):
+    with pytest.raises(CozeInvalidRequestError, match="returned a value of type coroutine"):
         make_chat(coze, default_headers=_later).invoke("Hi")
 
 

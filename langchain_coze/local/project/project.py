@@ -156,7 +156,7 @@ async def _process_part(part: Any) -> bool:
         return False
     if isinstance(part, reply_parts.Reasoning):
         return True
-    raise TypeError(f"an agent of coze.site cannot yield a {type(part).__name__}")
+    raise TypeError(f"an agent of coze.site cannot yield the type {type(part).__name__}")
 
 
 def _build_end(answer_id: str, history: list[Any], text: str) -> AIMessageChunk:
@@ -184,7 +184,7 @@ def _build_workflow(function: Callable[..., Any]) -> tuple[Any, tuple[Any, Any]]
     """Return a graph with one node, and the schemas of its input and output."""
     if not callable(function):
         name = type(function).__name__
-        raise TypeError(f"a workflow must be a compiled graph or a function, not a {name}")
+        raise TypeError(f"a workflow must be a compiled graph or a function, not of type {name}")
     model, result_type = _read_signature(function)
 
     async def run(body: Any) -> Mapping[str, Any]:

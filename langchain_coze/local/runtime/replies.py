@@ -80,7 +80,7 @@ def _check_part(item: Any) -> None:
     # Forms exist only in workflows: a chat cannot show one.
     is_part = isinstance(item, PART_TYPES) or needs_answer(item)
     if isinstance(item, WorkflowQuestion) or not is_part:
-        raise TypeError(f"a reply cannot yield a {type(item).__name__}")
+        raise TypeError(f"a reply cannot yield the type {type(item).__name__}")
 
 
 async def stream_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[ReplyPart, Any]:
@@ -144,7 +144,10 @@ class _MessageReader:
             self._chunks = item["messages"][-1:]
             yield from _read_parts(item["messages"][-1])
         else:
-            raise TypeError(f"the Runnable returned a {type(item).__name__}, not text or a message")
+            raise TypeError(
+                f"the Runnable returned a value of type {type(item).__name__}, "
+                "not text or a message"
+            )
 
     def get_messages_and_calls(self) -> tuple[list[Any], list[Any]]:
         """Return the messages so far, and the pending tool calls of the client."""

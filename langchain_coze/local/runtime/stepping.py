@@ -49,7 +49,7 @@ def as_items(result: Any) -> Iterable[Any]:
         return (result,)
     if isinstance(result, Iterable):
         return result
-    raise TypeError(f"a reply cannot be a {type(result).__name__}")
+    raise TypeError(f"a reply cannot be of type {type(result).__name__}")
 
 
 async def iterate_call(

@@ -169,7 +169,7 @@ class ServedRun:
         elif isinstance(item, workflow_parts.Output):
             await self._finish(item.value)
         else:
-            raise TypeError(f"a workflow cannot yield a {type(item).__name__}")
+            raise TypeError(f"a workflow cannot yield the type {type(item).__name__}")
 
     async def _finish(self, value: Any) -> None:
         if isinstance(value, reply_parts.Fail):

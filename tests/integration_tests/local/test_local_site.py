@@ -175,7 +175,7 @@ def test_a_function_may_fail_and_cannot_ask() -> None:
     with LocalSite(agent=refuse) as site:
         with pytest.raises(CozeQuotaError, match="资源点不足"):
             connect(site).invoke("money")
-        with pytest.raises(CozeChatError, match="cannot yield a Ask") as caught:
+        with pytest.raises(CozeChatError, match="cannot yield the type Ask") as caught:
             connect(site, response_mode="run").invoke("tea")
     assert caught.value.code == 102003
 

@@ -345,7 +345,7 @@ def test_a_chat_cannot_ask_for_inputs() -> None:
         LocalClient(coze) as client,
     ):
         last = client.chat().text
-    assert "cannot yield a AskInput" in last
+    assert "cannot yield the type AskInput" in last
 
 
 def test_the_sample_workflows_are_served_with_the_sample_bot() -> None:

@@ -295,10 +295,10 @@ def test_arguments_of_a_call_are_not_ignored_silently(
 def test_only_an_interrupt_can_be_resumed(cloud: LocalCoze, interrupt: Any) -> None:
     made = make_tool(cloud, "text")
     kind = type(interrupt).__name__
-    with pytest.raises(CozeInvalidRequestError, match=f"a {kind}, not a CozeWork") as caught:
+    with pytest.raises(CozeInvalidRequestError, match=f"of type {kind}, not CozeWork") as caught:
         made.resume(interrupt, "2")
     assert "Pass the CozeWorkflowInterrupt that was raised" in str(caught.value)
-    with pytest.raises(CozeInvalidRequestError, match=f"a {kind}, not a CozeWork"):
+    with pytest.raises(CozeInvalidRequestError, match=f"of type {kind}, not CozeWork"):
         asyncio.run(made.aresume(interrupt, "2"))
     assert cloud.requests == []
 
