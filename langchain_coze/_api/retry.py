@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     ErrorFinder = Callable[[Request, Reply], CozeError | None]
 
+_FIRST_BYTES = b"event:conversation."  # of a turn that has started, so of no refusal
 _MAX_RETRY_AFTER = 60.0  # seconds; a longer Retry-After is not waited for
 
 
@@ -94,8 +95,9 @@ def _send_once(
 ) -> Flow[tuple[Reply, CozeError | None]]:
     if has_passed(deadline):
         raise make_deadline_error()
-    read_timeout = compute_seconds_left(deadline, request.read_timeout)
-    request = request._replace(read_timeout=read_timeout, deadline=deadline)
+    if deadline is not None:
+        read_timeout = compute_seconds_left(deadline, request.read_timeout)
+        request = request._replace(read_timeout=read_timeout, deadline=deadline)
     try:
         reply: Reply = yield request
     except CozeConnectionError as error:
@@ -113,6 +115,9 @@ def _read_first_event(
     try:
         while event is None:
             data: bytes | None = yield Read(reply.stream)
+            if not head and data is not None and data.startswith(_FIRST_BYTES):
+                reply.stream.buffered = data
+                return reply, None
             if data is None:
                 event = next(iter(decoder.close()), None)
                 break

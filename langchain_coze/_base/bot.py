@@ -195,8 +195,8 @@ class BotFields(CallArguments, CozeConnectionFields):
 
     def _resolve_model_name(self, kwargs: Mapping[str, Any]) -> str:
         """Return the id of the chatflow or bot that answers a call."""
-        bot_id, workflow_id, _ = self._resolve_target(kwargs)
-        return workflow_id or bot_id
+        workflow_id = _to_id(kwargs.get("workflow_id") or self.workflow_id)
+        return workflow_id or _to_id(kwargs.get("bot_id") or kwargs.get("model") or self.bot_id)
 
     def _resolve_user_id(self, kwargs: Mapping[str, Any]) -> str:
         """Return the end user of a call, from its arguments, its config or the field."""

@@ -104,13 +104,16 @@ class FastAnswerParser(AnswerParser):
         """Return the text of deltas with the known bytes (empty if not needed), or None."""
         if not (data.startswith(self._before) and data.endswith(self._after)):
             return None
+        is_one = data.find(b"\n", len(_PREFIX)) == len(data) - 2
         if self._single_chunk:
-            count = data.count(self._after + self._before) + 1
-            if data.count(b"\n") != _LINES * count or _REASONING_KEY in data:
+            if not is_one:
+                count = data.count(self._after + self._before) + 1
+                is_one = data.count(b"\n") == _LINES * count
+            if not is_one or _REASONING_KEY in data:
                 return None  # other events, or reasoning, which may exist only in deltas
             self._skipped.append(data)
             return ""
-        if data.find(b"\n", len(_PREFIX)) != len(data) - 2:
+        if not is_one:
             return self._recognise_all(data)
         raw_text = data[len(self._before) : -len(self._after)]
         if len(data) < len(self._before) + len(self._after):

@@ -35,14 +35,14 @@ INTERRUPT = "interrupt"
 STOP = "stop"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LastTurn:
     """The last known turn of a conversation; equal to the same turn in the same state.
 
     Attributes:
         state: Its finish reason, or `OPEN`.
         open_calls: Ids of the tool calls it waits for; a turn may have several rounds of calls.
-        message_ids: Ids of the messages received so far.
+        message_ids: Ids of the messages received so far, if more of this chat may come.
         task: The LangGraph task that answered the bot's call or question; empty if none did.
     """
 

@@ -97,12 +97,13 @@ class ChatStreamParser:
         if "chat_id" not in self.ids or "conversation_id" not in self.ids:
             return None
         calls = self._chat.function_calls if self.state == TOOL_CALLS else ()
+        continues = self.state in {OPEN, TOOL_CALLS}
         return LastTurn(
             chat_id=self.ids["chat_id"],
             conversation_id=self.ids["conversation_id"],
             state=self.state,
             open_calls=frozenset(call.id for call in calls),
-            message_ids=frozenset(self._seen_ids),
+            message_ids=frozenset(self._seen_ids) if continues else frozenset(),
             task=task,
         )
 

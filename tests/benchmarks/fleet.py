@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import selectors
 import subprocess
 import sys
@@ -27,9 +28,12 @@ class MissingError(Exception):
 
 
 def _start(python: str, arguments: list[str], errors: IO[Any] | None) -> subprocess.Popen[str]:
+    environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an import would compile the sources again
     return subprocess.Popen(
         [python, "-m", *arguments],
         cwd=ROOT,
+        env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,

@@ -15,6 +15,7 @@ from langchain_core.messages import (
 )
 
 from langchain_coze._api.singleflight import TTLCache
+from langchain_coze._chat.fast_path import FastAnswerParser
 from langchain_coze._chat.history import (
     LastTurn,
     TurnPlan,
@@ -23,6 +24,7 @@ from langchain_coze._chat.history import (
 )
 from langchain_coze._chat.options import ChatOptions
 from langchain_coze.errors import CozeInvalidRequestError
+from tests.unit_tests.wire_fixtures import REQUIRES_ACTION, SERVER_TOOL, TURN
 
 BOT = "7374724495711502387"
 STATELESS, THREAD = ChatOptions(bot_id=BOT), ChatOptions(bot_id=BOT, is_thread=True)
@@ -245,6 +247,18 @@ def test_heads_forget_the_conversations_that_were_used_least() -> None:
     heads.store(("http://b", "v1"), LastTurn(chat_id="e", state="stop"))
     found = [heads.get(key) for key in (("http://a", "v1"), ("http://a", "v2"), ("http://b", "v1"))]
     assert found == [LastTurn(chat_id="d", state="stop"), None, LastTurn(chat_id="e", state="stop")]
+
+
+def test_only_a_turn_that_may_continue_keeps_the_ids_of_its_messages() -> None:
+    """Ten thousand turns are remembered, so a finished one must be small."""
+    waiting, finished = FastAnswerParser(BOT), FastAnswerParser(BOT)
+    waiting.feed(SERVER_TOOL + REQUIRES_ACTION)
+    finished.feed(SERVER_TOOL + TURN)
+    turns = [waiting.build_last_turn(""), finished.build_last_turn("")]
+    assert turns[0] is not None
+    assert {"71", "72"} <= turns[0].message_ids
+    assert turns[1] is not None
+    assert (turns[1].state, turns[1].message_ids) == ("stop", frozenset())
 
 
 def test_a_restarted_plan_sends_the_whole_history() -> None:
