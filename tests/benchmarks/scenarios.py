@@ -113,7 +113,7 @@ def _per_delta(deltas: int, paced: int) -> list[Scenario]:
             "astream-paced",
             f"`astream()`, {wakes}",
             "CPU µs per delta",
-            _beside(replace(waking, kind="astream"), EVERYONE_ASYNC),
+            _beside(replace(waking, kind="astream"), (*EVERYONE_ASYNC, UNPARSED)),
             (
                 *_against("`astream()`, one delta per wake-up", openai=0.45, raw=1.3),
                 *_with_aiohttp("`astream()`, one delta per wake-up", raw=0.75, openai=0.27),
@@ -183,7 +183,7 @@ def _per_call(deltas: int, calls: int) -> list[Scenario]:
             "afirst",
             "Call to first delta, async, warm (raw httpx: first byte)",
             "CPU µs per call",
-            _beside(replace(quick, kind="afirst"), EVERYONE_ASYNC),
+            _beside(replace(quick, kind="afirst"), (*EVERYONE_ASYNC, UNPARSED)),
             _against("first delta, async", raw=1.5, openai=0.60),
             rounds=11,
         ),
