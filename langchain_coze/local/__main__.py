@@ -8,6 +8,7 @@ import dataclasses
 import errno
 import importlib
 import inspect
+import io
 import ipaddress
 import logging
 import signal
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 after a normal exit, 1 if the server could not be started.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a redirect may have a small character set
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _build_parser().parse_args(argv)
     try:
         coze = _create_server(arguments)

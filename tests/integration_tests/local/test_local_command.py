@@ -1,5 +1,6 @@
 """What the command logs, which hosts it answers, and what the request log keeps."""
 
+import os
 import re
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from langchain_coze.local import LocalBot, LocalCoze, LocalWorkflow
 from langchain_coze.local.request_log import RecordedRequest, RequestLog
 from tests.integration_tests.local.local_client import LocalClient, user
-from tests.integration_tests.local.test_local_faults_served import run_command
+from tests.integration_tests.local.test_local_faults_served import ROOT, run_command
 
 HERE = "tests.integration_tests.local.test_local_command"
 
@@ -82,6 +83,18 @@ def test_the_command_logs_requests_and_tracebacks() -> None:
 
 
 @posix
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_the_command_prints_where_chinese_cannot_be_written(encoding: str) -> None:
+    """As in a redirect to a file on a western Windows."""
+    command = [sys.executable, "-m", "langchain_coze.local", "--help"]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    ended = subprocess.run(
+        command, check=True, capture_output=True, timeout=60, cwd=ROOT, env=environment
+    )
+    assert b"--profile" in ended.stdout
+    assert b"\\u" in ended.stdout
+
+
 def test_a_quiet_command_logs_nothing() -> None:
     with running("--quiet", f"{HERE}:SERVER") as (base_url, process):
         use(base_url)
