@@ -36,6 +36,7 @@ COMPLETED_EVENT = "conversation.message.completed"
 
 _MESSAGE_EVENTS = frozenset({DELTA_EVENT, COMPLETED_EVENT})
 _ID_KEYS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
+_NO_IDS: frozenset[str] = frozenset()  # one for all turns: Python makes a new one for each call
 _UNKNOWN_CHAT = Chat()  # until the turn ends
 _SIDE_CHANNEL_TYPES = frozenset({"verbose", "knowledge"})  # messages for programs, not users
 _FAILED_STATUSES = frozenset({"failed", "canceled", "expired"})
@@ -97,13 +98,13 @@ class ChatStreamParser:
         if "chat_id" not in self.ids or "conversation_id" not in self.ids:
             return None
         calls = self._chat.function_calls if self.state == TOOL_CALLS else ()
-        continues = self.state in {OPEN, TOOL_CALLS}
+        may_continue = self.state in {OPEN, TOOL_CALLS}
         return LastTurn(
             chat_id=self.ids["chat_id"],
             conversation_id=self.ids["conversation_id"],
             state=self.state,
-            open_calls=frozenset(call.id for call in calls),
-            message_ids=frozenset(self._seen_ids) if continues else frozenset(),
+            open_calls=frozenset(call.id for call in calls) or _NO_IDS,
+            message_ids=frozenset(self._seen_ids) if may_continue else _NO_IDS,
             task=task,
         )
 
