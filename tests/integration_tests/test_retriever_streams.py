@@ -70,7 +70,7 @@ def test_silence_after_a_recall_ends_the_waiting(search: SearchStyle) -> None:
             found = search(make_retriever_at(server.base_url, recall_grace=grace), "Tea?")
             took = time.monotonic() - server.step_times[1]
             assert get_texts(found) == ["text"]
-            assert grace <= took < grace + 0.2
+            assert grace - 0.02 <= took < grace + 0.2  # the recall is read before its time is noted
         assert server.client_left.wait(2)
 
 
