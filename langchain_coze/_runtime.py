@@ -57,7 +57,6 @@ cancel_executor = _create_cancel_executor()
 
 _lock = threading.Lock()
 _pools: ConnectionPools | None = None
-_driver_class: type[Driver] | None = None
 
 
 def make_driver(settings: Settings, token_source: TokenSource) -> Driver:
@@ -65,14 +64,13 @@ def make_driver(settings: Settings, token_source: TokenSource) -> Driver:
 
     It holds no connection itself, so creating one is cheap.
     """
-    global _pools, _driver_class  # noqa: PLW0603 - created on first use
-    if _pools is None or _driver_class is None:
-        from langchain_coze._api import driver, pool  # noqa: PLC0415 - importing httpx takes 50 ms
+    global _pools  # noqa: PLW0603 - created on first use
+    from langchain_coze._api import driver, pool  # noqa: PLC0415 - importing httpx takes 50 ms
 
-        with _lock:
-            _driver_class = driver.Driver
-            _pools = _pools or pool.ConnectionPools()
-    return _driver_class(settings, token_source, _pools, _find_heartbeat())
+    with _lock:
+        if _pools is None:
+            _pools = pool.ConnectionPools()
+    return driver.Driver(settings, token_source, _pools, _find_heartbeat())
 
 
 def _find_heartbeat() -> Callable[[], None] | None:

@@ -147,26 +147,10 @@ class RawAiohttp(RawHttpx):
         )
 
 
-class UnparsedModel(RawHttpx):
-    """raw httpx inside a LangChain model that parses nothing.
+class ModelCalls:
+    """The calls of a LangChain chat model, `_model`."""
 
-    Async requests have a connection each, as in this package: httpx's own pool searches all of its
-    connections for each request.
-    """
-
-    def __init__(self, port: int) -> None:
-        super().__init__(port)
-        model = importlib.import_module("tests.benchmarks.unparsed").UnparsedChatModel
-        self._model = model(reads=super().stream, areads=self._aread)
-        pool = importlib.import_module("langchain_coze._api.pool").ConnectionPool
-        context = ssl.create_default_context()  # one for all, because each takes 20 ms
-        self._pool = pool(partial(httpx.AsyncHTTPTransport, verify=context))
-
-    async def _aread(self, question: str) -> AsyncIterator[bytes]:
-        request = self._async.build_request("POST", self.path, json=self._body(question))
-        async with aclosing(await self._pool.handle_async_request(request)) as response:
-            async for part in response.stream:
-                yield part
+    _model: Any
 
     def drain(self, question: str) -> list[Any]:
         return list(self._model.stream(question))
@@ -182,6 +166,28 @@ class UnparsedModel(RawHttpx):
 
     def piece(self, item: Any) -> str:
         return str(item.content)
+
+
+class UnparsedModel(ModelCalls, RawHttpx):
+    """raw httpx inside a LangChain model that parses nothing.
+
+    Async requests have a connection each, as in this package: httpx's own pool searches all of its
+    connections for each request.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        model = importlib.import_module("tests.benchmarks.unparsed").UnparsedChatModel
+        self._model = model(reads=partial(RawHttpx.stream, self), areads=self._aread)
+        pool = importlib.import_module("langchain_coze._api.pool").ConnectionPool
+        context = ssl.create_default_context()  # one for all, because each takes 20 ms
+        self._pool = pool(partial(httpx.AsyncHTTPTransport, verify=context))
+
+    async def _aread(self, question: str) -> AsyncIterator[bytes]:
+        request = self._async.build_request("POST", self.path, json=self._body(question))
+        async with aclosing(await self._pool.handle_async_request(request)) as response:
+            async for part in response.stream:
+                yield part
 
     def complete(self, items: list[Any], deltas: int) -> bool:
         return len(items) > deltas
@@ -215,7 +221,7 @@ class RawSite(RawHttpx):
         return {"content": {"query": {"prompt": prompt}}, "type": "query", "session_id": "bench"}
 
 
-class LangChainClient:
+class LangChainClient(ModelCalls):
     """A LangChain chat model; subclasses say how one is made."""
 
     def __init__(self, port: int) -> None:
@@ -225,18 +231,6 @@ class LangChainClient:
     @abstractmethod
     def make(self, origin: str, **more: Any) -> Any: ...
 
-    def drain(self, question: str) -> list[Any]:
-        return list(self._model.stream(question))
-
-    async def adrain(self, question: str) -> list[Any]:
-        return [chunk async for chunk in self._model.astream(question)]
-
-    def stream(self, question: str) -> Iterator[Any]:
-        return self._model.stream(question)  # type: ignore[no-any-return]
-
-    def astream(self, question: str) -> AsyncIterator[Any]:
-        return self._model.astream(question)  # type: ignore[no-any-return]
-
     def invoke(self, question: str) -> str:
         return str(self._model.invoke(question).content)
 
@@ -245,9 +239,6 @@ class LangChainClient:
 
     async def abatch(self, questions: list[str]) -> list[str]:
         return [str(x.content) for x in await self._model.abatch(questions)]
-
-    def piece(self, item: Any) -> str:
-        return str(item.content)
 
     def complete(self, items: list[Any], deltas: int) -> bool:
         return "".join(map(self.piece, items)) == wire.text(deltas)
