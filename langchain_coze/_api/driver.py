@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_coze._api import transport
 from langchain_coze._api.effects import (
+    CallBlocking,
     Close,
-    Compute,
     Effect,
     Flow,
     GetAccountKey,
@@ -108,7 +108,7 @@ class Driver:
                 result = _wait(effect)
             case Notify(reporter, message):
                 reporter.emit(message)
-            case Compute(function):
+            case CallBlocking(function):
                 result = function()
             case GetAccountKey(deadline):
                 source = self.token_source
@@ -135,7 +135,7 @@ class Driver:
                 result = bool((await asyncio.wait([waited], timeout=seconds))[0])
             case Notify(reporter, message):
                 await reporter.aemit(message)
-            case Compute(function):
+            case CallBlocking(function):
                 result = await asyncio.to_thread(function)
             case GetAccountKey(deadline):
                 source = self.token_source

@@ -112,7 +112,7 @@ class Notify(NamedTuple):
     message: Any
 
 
-class Compute(NamedTuple):
+class CallBlocking(NamedTuple):
     """Call a function that blocks, in a thread if async. Its result is that of the function."""
 
     function: Callable[[], Any]
@@ -163,7 +163,7 @@ class Reply:
 
 
 Effect: TypeAlias = (
-    Request | Sleep | Read | Close | Wait | Notify | Compute | GetAccountKey | RefreshToken
+    Request | Sleep | Read | Close | Wait | Notify | CallBlocking | GetAccountKey | RefreshToken
 )
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Effect, Any, T]

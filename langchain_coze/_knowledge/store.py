@@ -27,7 +27,7 @@ from langchain_coze._api.datasets import (
     fetch_progress,
     list_documents,
 )
-from langchain_coze._api.effects import Compute
+from langchain_coze._api.effects import CallBlocking
 from langchain_coze._api.replies import HTTP_ERROR
 from langchain_coze._convert.record_names import clean_name, parse_name
 from langchain_coze._knowledge.new_documents import NewDocument, iter_batches, read_bases
@@ -275,7 +275,7 @@ class DocumentStore:
             outcome.stopped = outcome.stopped or (bool(left) and not is_refusal)
 
     def _send(self, batch: Sequence[NewDocument], outcome: _Outcome) -> Flow[None]:
-        read = yield Compute(functools.partial(read_bases, batch))  # it may read files
+        read = yield CallBlocking(functools.partial(read_bases, batch))  # it may read files
         bases, sent = [], []
         for document, base in zip(batch, read, strict=True):
             if isinstance(base, CozeError):
@@ -313,7 +313,7 @@ class DocumentStore:
     def wait(self, ids: Sequence[str] | None, report: ReportProgress | None) -> Flow[None]:
         """Wait until documents are processed; see `CozeKnowledge.wait_processed`."""
         known = yield from self._list_by_id(ids)
-        newest = {key: max(infos, key=_get_age) for key, infos in known.items()}
+        newest = {key: max(infos, key=_make_version_key) for key, infos in known.items()}
         by_document_id = {info.document_id: info for infos in known.values() for info in infos}
         if ids is None:
             ids = [key for key, info in newest.items() if info.status != DONE]
@@ -418,8 +418,8 @@ def _get_id(info: DocumentInfo) -> str:
     return parse_name(info.name).record_id or info.document_id
 
 
-def _get_age(info: DocumentInfo) -> tuple[bool, int, int]:
-    """Return a key to sort the versions of a document by: the newest one is the greatest."""
+def _make_version_key(info: DocumentInfo) -> tuple[bool, int, int]:
+    """Return the sort key of a version of a document: that of the newest one is the greatest."""
     number = int(info.document_id) if info.document_id.isdecimal() else 0  # Coze counts upwards
     return info.status == PROCESSING, info.create_time, number
 
